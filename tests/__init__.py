@@ -1,0 +1,1 @@
+"""The suite mirrors the house: one folder for each kind of proof."""

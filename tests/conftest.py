@@ -1,0 +1,52 @@
+"""The session every test runs in: private services first, then Django, then what tests share.
+
+Services are started in `tests.support.services`; people and agents are made in `tests.support` too, not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support import services
+
+# Before anything reads settings: pytest-django looks for them when this file has been imported.
+services.begin()
+
+import django  # noqa: E402 - settings read the environment that was set just above
+
+django.setup()
+
+from django.test import TransactionTestCase  # noqa: E402 - likewise
+
+
+def _restore(_case: TransactionTestCase) -> None:
+    services.restore_database()
+
+
+# Django's flush truncates as the connection's role, to which that is (rightly) refused.
+TransactionTestCase._fixture_teardown = _restore  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> Iterator[None]:
+    """In place of pytest-django's: the database is made by the owner and used by the app."""
+    with django_db_blocker.unblock():
+        services.make_database()
+    yield
+
+
+@pytest.fixture(autouse=True)
+def _empty_redis() -> None:
+    """No rate counter or message of one test reaches the next."""
+    services.empty_redis()
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """The system's Chromium where there is one (found, or installed, when the first browser test asks)."""
+    from tests.support import chromium
+
+    return {**browser_type_launch_args, **chromium.launch_arguments()}
