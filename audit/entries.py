@@ -17,7 +17,7 @@ from typing import Any
 from uuid import UUID
 
 import uuid_utils.compat
-from django.db import Error, connection
+from django.db import Error, connection, transaction
 
 from audit import leaves
 from audit.canonical import NotCanonical, dumps
@@ -104,6 +104,11 @@ def record_many(drafts: Sequence[Draft]) -> list[UUID]:
             heads = _lock_heads(cursor, Counter(draft.subject for draft in drafts))
             rows = [item.follow(heads[item.draft.subject]) for item in prepared]
             _write(cursor, rows, heads)
+    except InvalidEntry:
+        # The head has moved: were this swallowed and the transaction committed, an ordinal would be missing
+        # for good.
+        transaction.set_rollback(True)
+        raise
     except Error as error:
         raise EvidenceUnavailable("the evidence could not be recorded, so nothing was done") from error
     return [row.entry_id for row in rows]
