@@ -6,11 +6,12 @@ What runs on top of them (web, worker, beat, sealer) is started in `up`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from config.embedded import places, postgres, redis
+from config.embedded.processes import Server
 
 
 @dataclass(frozen=True)
@@ -19,19 +20,36 @@ class Services:
 
     database_urls: dict[str, str]
     redis_url: str
+    servers: tuple[Server, ...]
     place: places.Place
 
 
 @contextmanager
-def running(root: Path, *, database: str = "countersign", for_tests: bool = False) -> Iterator[Services]:
+def running(
+    root: Path,
+    *,
+    database: str = "countersign",
+    for_tests: bool = False,
+    with_postgres: bool = True,
+    with_redis: bool = True,
+) -> Iterator[Services]:
     """Start PostgreSQL and Redis on the data of `root`, set roles and database up, stop both on exit.
 
-    Idempotent over starts: the second finds the data and passwords of the first. Raises CannotStart with one
-    sentence. `for_tests`: the owner may create databases; nothing is synced to disk.
+    Idempotent over starts: the second finds the data and passwords of the first. A server that isn't wanted
+    has an empty URL. Raises CannotStart with one sentence. `for_tests`: the owner may create databases;
+    nothing is synced to disk.
     """
-    with (
-        places.prepared(root) as place,
-        postgres.running(place, database=database, for_tests=for_tests) as database_urls,
-        redis.running(place) as redis_url,
-    ):
-        yield Services(database_urls, redis_url, place)
+    with ExitStack() as stack:
+        place = stack.enter_context(places.prepared(root))
+        servers: list[Server] = []
+        urls: dict[str, str] = {}
+        redis_url = ""
+        if with_postgres:
+            server, urls = stack.enter_context(
+                postgres.running(place, database=database, for_tests=for_tests)
+            )
+            servers.append(server)
+        if with_redis:
+            server, redis_url = stack.enter_context(redis.running(place))
+            servers.append(server)
+        yield Services(urls, redis_url, tuple(servers), place)

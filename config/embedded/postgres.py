@@ -21,6 +21,7 @@ from psycopg import sql
 from config.embedded import processes
 from config.embedded.errors import CannotStart
 from config.embedded.places import Place, write_private
+from config.embedded.processes import Server
 
 SUPERUSER = "postgres"
 ROLES = {role: f"countersign_{role}" for role in ("owner", "app", "sealer", "eraser")}
@@ -30,22 +31,29 @@ STOPPING = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0))  # fast (roll back, wr
 
 
 @contextmanager
-def running(place: Place, *, database: str, for_tests: bool = False) -> Iterator[dict[str, str]]:
+def running(
+    place: Place, *, database: str, for_tests: bool = False
+) -> Iterator[tuple[Server, dict[str, str]]]:
     """Start the server and give the URL of each role to `database`, which belongs to the owner; stop on exit.
 
     `for_tests` lets the owner create databases and put triggers to rest, and trades durability for speed.
     """
     _prepare_cluster(place, for_tests=for_tests)
-    log = place.root / "postgres.log"
-    with log.open("ab") as output:
-        process = processes.start(_command(place, for_tests=for_tests), place, output, signal.SIGINT)
+    server = Server(
+        name="PostgreSQL",
+        argv=_command(place, for_tests=for_tests),
+        place=place,
+        answers=lambda: _answers(place),
+        stopping=STOPPING,
+        start_seconds=START_SECONDS,
+    )
     try:
-        processes.wait_until(lambda: _answers(place), process, name="PostgreSQL", log=log, seconds=START_SECONDS)
+        server.start()
         passwords = _passwords(place)
         _set_roles_up(place, passwords, database, for_tests=for_tests)
-        yield {role: url(place, name, passwords[role], database) for role, name in ROLES.items()}
+        yield server, {role: url(place, name, passwords[role], database) for role, name in ROLES.items()}
     finally:
-        processes.stop(process, *STOPPING)
+        server.stop()
 
 
 def url(place: Place, user: str, password: str, database: str) -> str:
@@ -97,7 +105,9 @@ def _prepare_cluster(place: Place, *, for_tests: bool) -> None:
             place,
         )  # fmt: skip
     elif version.read_text().strip() != "18":
-        raise CannotStart(f"The data in {place.data} is of PostgreSQL {version.read_text().strip()}, not 18; move it away.")
+        raise CannotStart(
+            f"The data in {place.data} is of PostgreSQL {version.read_text().strip()}, not 18; move it away."
+        )
     _end_earlier_server(place)
     place.write_for_servers(place.home / "pg_hba.conf", _who_may_connect())
     place.write_for_servers(place.home / "pg_ident.conf", _who_is_superuser())
@@ -176,9 +186,13 @@ def _set_roles_up(place: Place, passwords: dict[str, str], database: str, *, for
         there = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles")}
         for role, name in ROLES.items():
             # The verifier is computed here, so that no log of statements could hold the password.
-            verifier = connection.pgconn.encrypt_password(passwords[role].encode(), name.encode(), b"scram-sha-256")
+            verifier = connection.pgconn.encrypt_password(
+                passwords[role].encode(), name.encode(), b"scram-sha-256"
+            )
             connection.execute(
-                sql.SQL("{} ROLE {} LOGIN NOSUPERUSER NOCREATEROLE NOREPLICATION NOBYPASSRLS {} PASSWORD {}").format(
+                sql.SQL(
+                    "{} ROLE {} LOGIN NOSUPERUSER NOCREATEROLE NOREPLICATION NOBYPASSRLS {} PASSWORD {}"
+                ).format(
                     sql.SQL("ALTER" if name in there else "CREATE"),
                     sql.Identifier(name),
                     sql.SQL("CREATEDB" if for_tests and role == "owner" else "NOCREATEDB"),
@@ -189,7 +203,9 @@ def _set_roles_up(place: Place, passwords: dict[str, str], database: str, *, for
             connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(AUDITOR)))
         if for_tests:  # the suite empties tables whose triggers refuse just that
             connection.execute(
-                sql.SQL("GRANT SET ON PARAMETER session_replication_role TO {}").format(sql.Identifier(ROLES["owner"]))
+                sql.SQL("GRANT SET ON PARAMETER session_replication_role TO {}").format(
+                    sql.Identifier(ROLES["owner"])
+                )
             )
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
             connection.execute(

@@ -12,8 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import psutil
 
@@ -74,56 +76,80 @@ def run(argv: Sequence[str | Path], place: Place) -> None:
         raise CannotStart(f"{Path(argv[0]).name} failed: {said[-1] if said else done.returncode}")
 
 
-def start(argv: Sequence[str | Path], place: Place, log: IO[bytes], stop: signal.Signals) -> subprocess.Popen[bytes]:
-    """Start a server as the servers' user, in a session of its own, its output going to `log`.
+@dataclass
+class Server:
+    """One server: how it is started, how it is known to answer, how it is stopped."""
 
-    In a session of its own because a Ctrl-C in the terminal must reach the supervisor alone: the servers
-    stop last, after whoever still writes to them.
-    """
-    return subprocess.Popen(
-        [str(part) for part in argv],
-        env=_environment(),
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-        umask=0o077,
-        preexec_fn=die_with_parent(stop),
-        **_as_user(place),
-    )
+    name: str
+    argv: Sequence[str | Path]
+    place: Place
+    answers: Callable[[], bool]
+    stopping: Sequence[tuple[signal.Signals, float]]  # each signal, and the seconds it is given
+    start_seconds: float
+    process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def log(self) -> Path:
+        """Where its output goes."""
+        return self.place.root / f"{self.name.lower()}.log"
 
-def stop(process: subprocess.Popen[bytes], *signals: tuple[signal.Signals, float]) -> None:
-    """Send each signal in turn, waiting its number of seconds for the process to end; SIGKILL comes last."""
-    for number, seconds in (*signals, (signal.SIGKILL, 5.0)):
-        if process.poll() is not None:
-            return
-        process.send_signal(number)
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            continue
+    def start(self) -> None:
+        """Start it as the servers' user and wait until it answers; CannotStart with its last words otherwise.
 
+        In a session of its own because a Ctrl-C in the terminal must reach the supervisor alone: the servers
+        stop last, after whoever still writes to them.
+        """
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [str(part) for part in self.argv],
+                env=_environment(),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                umask=0o077,
+                preexec_fn=die_with_parent(self.stopping[0][0]),
+                **_as_user(self.place),
+            )
+        deadline = time.monotonic() + self.start_seconds
+        while not self.answers():
+            if self.ended() or time.monotonic() > deadline:
+                why = (
+                    "stopped while starting"
+                    if self.ended()
+                    else f"gave no answer in {self.start_seconds:.0f} s"
+                )
+                self.stop()
+                raise CannotStart(f"{self.name} {why}: {last_line(self.log)} (its log is {self.log}).")
+            time.sleep(0.02)
 
-def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], *, name: str, log: Path, seconds: float) -> None:
-    """Ask `ready` every 20 ms; CannotStart when the process ends first or the seconds have passed."""
-    deadline = time.monotonic() + seconds
-    while not ready():
-        if process.poll() is not None or time.monotonic() > deadline:
-            why = "stopped while starting" if process.poll() is not None else f"did not answer within {seconds:.0f} s"
-            raise CannotStart(f"{name} {why}: {last_line(log)} (its log is {log}).")
-        time.sleep(0.02)
+    def ended(self) -> bool:
+        """Whether it was started and is no more."""
+        return self.process is not None and self.process.poll() is not None
+
+    def stop(self) -> None:
+        """Send each signal in turn, giving it its seconds; SIGKILL comes last. Nothing when it has ended."""
+        for number, seconds in (*self.stopping, (signal.SIGKILL, 5.0)):
+            if self.process is None or self.ended():
+                return
+            self.process.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(seconds)
 
 
 def last_line(log: Path) -> str:
     """The last line of a server's log that says something, without its time stamp's noise."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    telling = [line for line in lines if "FATAL" in line or "PANIC" in line or "ERROR" in line or "Fatal" in line]
+    telling = [
+        line for line in lines if "FATAL" in line or "PANIC" in line or "ERROR" in line or "Fatal" in line
+    ]
     return (telling or lines or ["it said nothing"])[-1]
 
 
-def stop_leftover(pid: int, looks_right: Callable[[list[str]], bool], number: signal.Signals, seconds: float = 30) -> bool:
+def stop_leftover(
+    pid: int, looks_right: Callable[[list[str]], bool], number: signal.Signals, seconds: float = 30
+) -> bool:
     """Stop a server that outlived its supervisor. False when no process with that pid is such a server.
 
     The command line is asked because a pid in a stale file may belong to anything by now.
@@ -137,5 +163,7 @@ def stop_leftover(pid: int, looks_right: Callable[[list[str]], bool], number: si
     except psutil.NoSuchProcess:
         return False
     except psutil.TimeoutExpired as error:
-        raise CannotStart(f"A server of an earlier run (process {pid}) does not stop; end it and try again.") from error
+        raise CannotStart(
+            f"A server of an earlier run (process {pid}) does not stop; end it and try again."
+        ) from error
     return True

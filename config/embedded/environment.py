@@ -1,0 +1,122 @@
+"""What each process is told by its environment: the least that lets it do its duty.
+
+Which processes there are stands in the Procfile; what a variable means, in `config.settings`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from config.embedded.keys import made_once
+from config.embedded.places import write_private
+
+ROLE_VARIABLES = {
+    "app": "DATABASE_URL",
+    "owner": "DATABASE_OWNER_URL",
+    "sealer": "DATABASE_SEALER_URL",
+    "eraser": "DATABASE_ERASER_URL",
+}
+# Which of the database's roles a process of the Procfile works as; every other one is an app process.
+PROCESS_ROLES = {"sealer": "sealer"}
+# Which role a command of manage.py works as; every other one is an app process.
+COMMAND_ROLES = {
+    "migrate": "owner",
+    "makemigrations": "owner",
+    "sqlmigrate": "owner",
+    "showmigrations": "owner",
+    "seal_audit_log": "sealer",
+    "erase_details": "eraser",
+}
+LOG_KEY = "AUDIT_KEY_PATH"
+_RECORD = "environment.json"
+
+
+def complete(
+    given: Mapping[str, str], root: Path, *, database_urls: Mapping[str, str], redis_url: str
+) -> dict[str, str]:
+    """The whole environment of an installation: what was given wins, the rest comes from `root` and the servers.
+
+    `database_urls` is empty where DATABASE_URL was given, `redis_url` where REDIS_URL was.
+    """
+    made = made_once(root)
+    host, port = given.get("HOST") or "127.0.0.1", given.get("PORT") or "8000"
+    ours = {
+        "HOST": host,
+        "PORT": port,
+        "BASE_URL": f"http://localhost:{port}",  # not the bare address: passkeys refuse one
+        "SECRET_KEY": made.secret_key,
+        "GRANT_KEY_PATH": str(made.grant_key),
+        LOG_KEY: str(made.audit_key),
+        "AUDIT_OUTSIDE_PATH": str(root / "checkpoint"),
+        "AUDIT_ORIGIN_HOST": "localhost",
+    }
+    if database_urls:
+        ours |= {ROLE_VARIABLES[role]: url for role, url in database_urls.items()} | {"DEMO": "1"}
+    if redis_url:
+        ours["REDIS_URL"] = redis_url
+    return {**ours, **{name: value for name, value in given.items() if value or name not in ours}}
+
+
+def for_role(role: str, whole: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that works as `role`: of the other roles' URLs only those without a password.
+
+    They stay as names because migrations grant by them and the health page asks whether roles are separated;
+    what could sign in with them is left out. The key of the log goes to the sealer alone.
+    """
+    told = dict(whole)
+    for other, variable in ROLE_VARIABLES.items():
+        if other != role and told.get(variable) and _apart(told, role, variable):
+            told[variable] = without_password(told[variable])
+    if role != "sealer":
+        told.pop(LOG_KEY, None)
+    return told | {"COUNTERSIGN_ROLE": role}
+
+
+def _apart(told: Mapping[str, str], role: str, variable: str) -> bool:
+    """Whether taking the password from `variable` takes none from `role`'s own URL (which falls back to the app's)."""
+    own = ROLE_VARIABLES[role]
+    return bool(told.get(own)) and urlsplit(told[own]).username != urlsplit(told[variable]).username
+
+
+def for_process(name: str, whole: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the process of that name in the Procfile."""
+    return for_role(PROCESS_ROLES.get(name, "app"), whole)
+
+
+def for_command(command: str, whole: Mapping[str, str]) -> dict[str, str]:
+    """The environment of that command of manage.py."""
+    return for_role(COMMAND_ROLES.get(command, "app"), whole)
+
+
+def without_password(url: str) -> str:
+    """The same URL, with which nobody can sign in."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username}@{host}"))
+
+
+def publish(root: Path, whole: Mapping[str, str], given: Mapping[str, str]) -> Path:
+    """Leave what the installation runs with in a file of mode 0600, for manage.py in another terminal."""
+    write_private(
+        root / _RECORD, json.dumps({name: value for name, value in whole.items() if given.get(name) != value})
+    )
+    return root / _RECORD
+
+
+def join_running(root: Path, command: str) -> None:
+    """Where no DATABASE_URL is given and `make up` runs here, take its environment for a command of manage.py."""
+    record = root / _RECORD
+    if os.environ.get("DATABASE_URL") or not record.exists():
+        os.environ["COUNTERSIGN_ROLE"] = COMMAND_ROLES.get(command, "app")
+        return
+    whole = {**json.loads(record.read_text()), **os.environ}
+    told = for_command(command, whole)
+    for variable in {*os.environ} - {*told}:
+        del os.environ[variable]
+    os.environ |= told
