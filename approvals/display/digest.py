@@ -1,0 +1,41 @@
+"""The digest that binds a decision to what was shown, and the comparison of a retyped fact.
+
+Who holds the digest and when it is compared is the deciding verbs' matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+
+import rfc8785
+
+from approvals.display.view import View
+
+
+def display_digest(view: View, parameters_digest: str) -> str:
+    """`sha256:<hex>` over renderer version, parameters digest and the canonical view (ui.md, decision 2)."""
+    shown = {"renderer": view.version, "parameters": parameters_digest, "view": view.canonical()}
+    return "sha256:" + hashlib.sha256(rfc8785.dumps(shown)).hexdigest()
+
+
+def confirms(canonical: str, typed: str) -> bool:
+    """Whether what was typed is the salient fact; spaces and thousands separators are ignored.
+
+    A string may be typed with or without its quotes. Rule: ui.md, fields (`confirm`).
+    """
+    fact = json.loads(canonical)
+    spaceless = "".join(typed.split())
+    if isinstance(fact, str):
+        return spaceless in ("".join(canonical.split()), "".join(fact.split())) and bool(spaceless)
+    if isinstance(fact, bool) or fact is None:
+        return spaceless == canonical
+    return _without_separators(spaceless) == canonical
+
+
+def _without_separators(typed: str) -> str:
+    """A number without its thousands separators; a point counts as one only between groups of three."""
+    typed = typed.replace("−", "-")
+    plain = re.sub(r"[,'’_]", "", typed)
+    return plain.replace(".", "") if re.fullmatch(r"-?[0-9]{1,3}(\.[0-9]{3}){1,}", plain) else plain
