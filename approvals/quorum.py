@@ -154,14 +154,15 @@ def weigh(requirement: Requirement, votes: Collection[Vote], *, floor_people: in
     counts = [_count(alternative, approving, floor_people) for alternative in requirement]
     # The nearest alternative; of equally near ones the first in canonical order.
     nearest = min(counts, key=lambda count: count.lacking)
+    lacking = [] if nearest.lacking == 0 else counts
     reached = not rejected and nearest.lacking == 0
     return Standing(
         reached=reached,
         rejected=rejected,
         seats=nearest.seats,
         open_seats=nearest.open_seats,
-        missing=() if nearest.lacking == 0 else tuple(count.phrase() for count in counts),
-        open_teams=frozenset() if nearest.lacking == 0 else frozenset().union(*(c.open_teams for c in counts)),
+        missing=tuple(count.phrase() for count in lacking),
+        open_teams=frozenset(team for count in lacking for team in count.open_teams),
         have=nearest.need - nearest.lacking,
         need=nearest.need,
     )

@@ -44,12 +44,9 @@ def block(
 
 def words(seconds: int) -> str:
     """A time span in the largest unit that fits exactly: `1 hour`, `90 minutes`, `45 seconds`."""
-    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if seconds % length == 0 and seconds >= length:
-            break
-    else:
-        unit, length = "second", 1
-    count = seconds // length
+    lengths = {"day": 86400, "hour": 3600, "minute": 60, "second": 1}
+    unit = next(unit for unit, length in lengths.items() if length == 1 or seconds % length == 0 < seconds)
+    count = seconds // lengths[unit]
     return f"{count} {unit}{'' if count == 1 else 's'}"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from typing import Any
 
 import rfc8785
 
@@ -16,7 +17,11 @@ from approvals.display.view import View
 
 def display_digest(view: View, parameters_digest: str) -> str:
     """`sha256:<hex>` over renderer version, parameters digest and the canonical view (ui.md, decision 2)."""
-    shown = {"renderer": view.version, "parameters": parameters_digest, "view": view.canonical()}
+    shown: dict[str, Any] = {
+        "renderer": view.version,
+        "parameters": parameters_digest,
+        "view": view.canonical(),
+    }
     return "sha256:" + hashlib.sha256(rfc8785.dumps(shown)).hexdigest()
 
 

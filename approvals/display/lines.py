@@ -109,7 +109,7 @@ def amount(value: JSON, currency: JSON, at_most: int) -> Runs:
     """Money in words, or the bare values where they are no amount and currency."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and isinstance(currency, str):
-        if re.fullmatch(r"[A-Za-z]{3}", currency):
-            return (Run(money(value, currency)),)
+    coded = isinstance(currency, str) and re.fullmatch(r"[A-Za-z]{3}", currency)
+    if coded and isinstance(value, int) and not isinstance(value, bool):
+        return (Run(money(value, str(currency))),)
     return joined(worded(value, at_most), (Run(" "),), worded(currency, at_most), (Run(" (no known money)"),))

@@ -23,7 +23,7 @@ Kind = Literal["plain", "token", "mixed"]
 
 @dataclass(frozen=True)
 class Run:
-    """A stretch of text of one kind: `token` is ours and stands for something unseen, `mixed` is a warning."""
+    """A stretch of one kind: `token` is ours and stands for something unseen, `mixed` is a warning."""
 
     text: str
     kind: Kind = "plain"
@@ -77,15 +77,12 @@ def _pieces(text: str, multiline: bool) -> Iterator[Run]:
         is_mark = unicodedata.category(character)[0] == "M"
         marks = marks + count if is_mark else 0
         orphan = is_mark and (place == 0 or text[place - 1].isspace())
-        if _is_unseen(character, multiline) or orphan or marks > _MARKS_AT_MOST or _too_many(character, count):
+        piled = marks > _MARKS_AT_MOST or _too_many(character, count)
+        if orphan or piled or _is_unseen(character, multiline):
             yield Run(_token(character, count), "token")
         else:
-            for offset in range(count):
-                yield Run(character, "mixed" if place + offset in mixed else "plain")
-                if place + offset + 1 in notes:
-                    yield Run(notes[place + offset + 1], "token")
-            place += count
-            continue
+            yield Run(character * count, "mixed" if place in mixed else "plain")
+        # A link ends before a space or a quote or at the end, so never amid equal characters.
         place += count
         if place in notes:
             yield Run(notes[place], "token")

@@ -23,9 +23,9 @@ DEFAULT_VALID = 3600
 VALID_AT_MOST = 86400
 
 _FOR_PERMIT = frozenset(
-    "id require risk timeout escalate stepup valid executor because control".split()
-)  # fmt: skip
-_FOR_FORBID = frozenset("id tell because control".split())
+    ("id", "require", "risk", "timeout", "escalate", "stepup", "valid", "executor", "because", "control")
+)
+_FOR_FORBID = frozenset(("id", "tell", "because", "control"))
 
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _DURATION = re.compile(r"([1-9][0-9]{0,6})([smhd])")

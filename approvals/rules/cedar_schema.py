@@ -90,7 +90,7 @@ def _context(action: Action, unclear: set[str]) -> dict[str, Any]:
         "weekday": (_LONG, True),
         # No meter exists yet, so a policy that names one is told so when it is proposed.
         "meters": ({"type": "Record", "attributes": {}}, True),
-        "recent": (_of({name: (_LONG, True) for name in RECENT}), True),
+        "recent": (_of(dict.fromkeys(RECENT, (_LONG, True))), True),
     })  # fmt: skip
 
 

@@ -44,7 +44,7 @@ class Engine:
         """See `Pack.rule`."""
         try:
             return self._rule(ask)
-        except Exception as error:  # noqa: BLE001  # when in doubt, no: whatever went wrong is a block
+        except Exception as error:  # when in doubt, no: whatever went wrong is a block
             return blocked(
                 answers.CANNOT_BE_CHECKED, "evaluation-error", f"{type(error).__name__}: {error}"
             )  # fmt: skip

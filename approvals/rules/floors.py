@@ -39,7 +39,7 @@ def floors(ruling: Ruling, action: Action, level: int) -> Breach | None:
         # Only what the catalogue does not know can raise the risk of a valid version under a floor.
         answer = answers.NOT_UNDERSTOOD if ruling.risk_unknown else answers.CANNOT_BE_CHECKED
         return Breach(
-            answer, "floor-people", f"{ruling.risk} risk in domain {action.domain} needs {least} people or more"
+            answer, "floor-people", f"{ruling.risk} risk in {action.domain} needs {least} people or more"
         )
     if ruling.risk == "critical" and not ruling.stepup:
         return Breach(answers.CANNOT_BE_CHECKED, "floor-stepup", "critical needs step-up")
@@ -61,7 +61,7 @@ def breaches_of(permit: PermitTerms, action: Action, lowest_level: int | None) -
         yield f"{action.name} is in the domain {action.domain}, where people always decide"
     if lowest_level is not None and lowest_level < action.lowest_level:
         yield (
-            f'{action.name} is open from level {action.lowest_level} only: '
+            f"{action.name} is open from level {action.lowest_level} only: "
             f'write principal in Level::"{action.lowest_level}"'
         )
     if permit.risk == "critical" and action.salient is None:

@@ -38,6 +38,7 @@ class Pack:
         self.digest = digest
         self.catalogue = catalogue
         self.policies = tuple(policies)
+        self.rule_ids = tuple(policy.terms.id for policy in policies)
         self._engine = evaluation.Engine(text, policies, catalogue)
 
     def rule(self, ask: Ask) -> Ruling:

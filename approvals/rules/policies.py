@@ -7,14 +7,14 @@ evaluated, and so that floors can be checked before anything is filed. Condition
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import cedarpy
 
-from approvals.rules import annotations
-from approvals.rules.annotations import ForbidTerms, PermitTerms
+from approvals.rules.annotations import ForbidTerms, PermitTerms, read
 from approvals.rules.cedar_schema import LEVELS, attributes_of
 
 
@@ -42,7 +42,7 @@ class Policy:
 
     @property
     def lowest_level(self) -> int | None:
-        """The lowest level its scope lets in; None where it names an agent or its condition looks at levels."""
+        """The lowest level its scope lets in; None where it names an agent or a condition looks at levels."""
         conditions = self.body["conditions"]
         if "level" in set(attributes_of(conditions)) or {"Var": "principal"} in _parts(conditions):
             return None
@@ -84,7 +84,7 @@ def read_policies(
     for position, (name, body) in enumerate(bodies):
         given = body.get("annotations", {})
         called = given.get("id") or f"the policy without @id at place {position + 1}"
-        terms, wrong = annotations.read(body["effect"], given, teams=teams, people=people)
+        terms, wrong = read(body["effect"], given, teams=teams, people=people)
         wrong += [f"{literal} is no level, those are 1, 2 and 3" for literal in sorted(_false_levels(body))]
         problems += [f"{name}: {called}: {problem}" for problem in wrong]
         if terms is not None:
@@ -98,8 +98,8 @@ def _in_order(policies: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _repeated(policies: list[Policy]) -> list[str]:
-    ids = [policy.terms.id for policy in policies]
-    return [f"@id: {one} stands on {ids.count(one)} policies" for one in sorted(set(ids)) if ids.count(one) > 1]
+    counts = Counter(policy.terms.id for policy in policies)
+    return [f"@id: {one} stands on {count} policies" for one, count in sorted(counts.items()) if count > 1]
 
 
 def _false_levels(body: Mapping[str, Any]) -> set[str]:

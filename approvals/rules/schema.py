@@ -19,11 +19,13 @@ from approvals.rules.values import JSON, child, resolve
 
 Schema = Mapping[str, Any]
 
-_KEYWORDS = frozenset(
-    "type title description properties required items enum const minimum maximum exclusiveMinimum"
-    " exclusiveMaximum multipleOf minLength maxLength pattern minItems maxItems uniqueItems"
-    " minProperties maxProperties additionalProperties".split()
-)
+_KEYWORDS = frozenset((
+    "type", "title", "description", "enum", "const",
+    "properties", "required", "minProperties", "maxProperties", "additionalProperties",
+    "items", "minItems", "maxItems", "uniqueItems",
+    "minLength", "maxLength", "pattern",
+    "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
+))  # fmt: skip
 
 
 def _whole_match(_: Validator, pattern: str, value: Any, __: Schema) -> Iterator[ValidationError]:
@@ -76,7 +78,8 @@ def at(schema: Schema, pointer: str) -> Schema | None:
             current = current["items"]
         else:
             return None
-    return current  # type: ignore[no-any-return]  # TOML gives Any; problems_of has checked the shape
+    found: Schema = current  # TOML gives Any; problems_of has checked the shape
+    return found
 
 
 def undeclared(schema: Schema, value: JSON, pointer: str = "") -> list[str]:
@@ -105,7 +108,7 @@ def always_there(schema: Schema, pointer: str) -> bool:
     current: Any = schema
     for token in pointer.split("/")[1:]:
         key = token.replace("~1", "/").replace("~0", "~")
-        if "object" != current.get("type") or key not in current.get("required", []):
+        if current.get("type") != "object" or key not in current.get("required", []):
             return False
         current = current.get("properties", {}).get(key)
         if current is None:

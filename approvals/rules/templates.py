@@ -78,7 +78,7 @@ def _slot(found: re.Match[str], line: str) -> Slot:
     if chosen not in FILTERS:
         raise BadTemplate(f'"{line}": {chosen} is none of {", ".join(FILTERS)}')
     if chosen == "money" and not argument:
-        raise BadTemplate(f'"{line}": money needs the parameter that holds the currency, as in money:currency')
+        raise BadTemplate(f'"{line}": money needs where the currency stands, as in money:currency')
     return Slot(name if name.startswith("@") else _pointer(name), chosen, argument)  # type: ignore[arg-type]  # checked above
 
 

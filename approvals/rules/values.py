@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Any, Union
+from typing import Any, TypeAlias
 
-JSON = Union[dict[str, "JSON"], list["JSON"], str, int, float, bool, None]
+JSON: TypeAlias = dict[str, "JSON"] | list["JSON"] | str | int | float | bool | None
 
 ESCAPES = frozenset({"__entity", "__extn", "__expr"})
 INTEGER_LIMIT = 2**53 - 1  # beyond it a JSON number has no one meaning (api.md, Conventions)
