@@ -92,5 +92,4 @@
     const menu = $("#account-menu[open]");
     if (menu && !menu.contains(event.target)) menu.open = false;
   });
-  document.addEventListener("DOMContentLoaded", () => $("[data-focus-first]")?.focus());
 })();
