@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from approvals.display.lines import ITEMS_AT_MOST, LINE_AT_MOST, Facts, amount, first_filled, listed
+from approvals.display.lines import LINE_AT_MOST, Facts, amount, first_filled, listed, number
 from approvals.display.visible import Run, Runs, joined, make_visible
 from approvals.rules.catalogue import Action
 from approvals.rules.schema import has_value
@@ -34,9 +34,7 @@ def block(
     lines = list(_unknown_action() if action is None else _of_action(action, facts))
     if unknown:
         count = f"{len(unknown):,} parameter{'' if len(unknown) == 1 else 's'}: "
-        value = joined((Run(count),), listed(list(unknown[:ITEMS_AT_MOST]), LINE_AT_MOST))
-        if len(unknown) > ITEMS_AT_MOST:
-            value = joined(value, (Run(f" and {len(unknown) - ITEMS_AT_MOST:,} more, all listed below"),))
+        value = joined((Run(count),), listed(list(unknown), LINE_AT_MOST))
         lines.append(Consequence("Not understood", value, "danger"))
     lines.append(Consequence("How often", (Run(f"Once, within {words(valid_seconds)} of approval"),)))
     return tuple(lines)
@@ -71,9 +69,7 @@ def _of_action(action: Action, facts: Facts) -> Iterator[Consequence]:
         value, currency = (resolve(facts.parameters, pointer) for pointer in action.money)
         yield Consequence("Money", amount(value, currency, LINE_AT_MOST), "warn")
     if action.count and has_value(facts.parameters, action.count):
-        count = resolve(facts.parameters, action.count)
-        shown = f"{count:,}" if isinstance(count, int) else str(count)
-        yield Consequence("How many", (Run(shown),))
+        yield Consequence("How many", number(resolve(facts.parameters, action.count), "", LINE_AT_MOST))
     yield Consequence("Environment", make_visible(action.environment))
     undone: dict[str, tuple[str, Emphasis]] = {
         "read": ("Nothing is changed", "plain"),

@@ -20,7 +20,9 @@ from approvals.rules.values import JSON, resolve
 
 TITLE_AT_MOST = 80  # characters of one value in a title
 LINE_AT_MOST = 300  # and in a line of the consequence block
-ITEMS_AT_MOST = 10  # items of a list written out in a line; all of them stand among the parameters
+# Items of a list written out; all of them stand among the parameters.
+TITLE_ITEMS_AT_MOST = 3
+LINE_ITEMS_AT_MOST = 10
 
 # One word that can't be mistaken for the sentence around it.
 _BARE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+#~-]*")
@@ -54,26 +56,27 @@ def worded(value: JSON, at_most: int) -> Runs:
 
 
 def listed(value: JSON, at_most: int) -> Runs:
-    """A list's items by comma, the first ten, with the number of those that are not written out."""
+    """A list's items by comma, the first few, with the number of those that are not written out."""
     if not isinstance(value, list):
         return worded(value, at_most)
+    items = TITLE_ITEMS_AT_MOST if at_most == TITLE_AT_MOST else LINE_ITEMS_AT_MOST
     parts: list[Runs] = []
-    for item in value[:ITEMS_AT_MOST]:
+    for item in value[:items]:
         parts += [(Run(", "),)] if parts else []
         parts.append(worded(item, at_most))
     if not value:
         parts.append((Run("none"),))
-    if len(value) > ITEMS_AT_MOST:
-        parts.append((Run(f" and {len(value) - ITEMS_AT_MOST:,} more, all listed below"),))
+    if len(value) > items:
+        parts.append((Run(f" and {len(value) - items:,} more"),))
     return joined(*parts)
 
 
-def counted(number: int, nouns: str) -> str:
-    """`1204, "record,records"` → `1,204 records`; without nouns the number alone."""
-    if not nouns:
-        return f"{number:,}"
+def number(value: JSON, nouns: str, at_most: int) -> Runs:
+    """`1204, "record,records"` → `1,204 records`; what is no integer is shown as it is."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return worded(value, at_most)
     one, _, many = nouns.partition(",")
-    return f"{number:,} {one if number == 1 or not many else many}"
+    return (Run(f"{value:,} {one if value == 1 or not many else many}".rstrip()),)
 
 
 def quoted(text: str) -> str:
@@ -98,10 +101,10 @@ def _part(part: str | Slot, facts: Facts, at_most: int) -> Runs:
     if part.filter == "money":
         currency = resolve(facts.parameters, part.needs[1])
         return amount(value, currency, at_most)
-    if part.filter == "count" and isinstance(value, int) and not isinstance(value, bool):
-        return (Run(counted(value, part.argument)),)
+    if part.filter == "count":
+        return number(value, part.argument, at_most)
     if part.filter == "length" and isinstance(value, str | list):
-        return (Run(counted(len(value), part.argument)),)
+        return number(len(value), part.argument, at_most)
     return listed(value, at_most) if part.filter == "list" else worded(value, at_most)
 
 

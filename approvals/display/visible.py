@@ -37,8 +37,9 @@ _SPACES_AT_MOST = 8  # a longer run pushes what follows out of sight
 _BREAKS_AT_MOST = 4
 _MARKS_AT_MOST = 4  # on one letter; real writing needs fewer, a pile of them covers the lines around it
 
-_HARMLESS = re.compile(r"[!-~]+(?: {1,8}[!-~]+)*")
-_LINKS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]{2,}[^\s<>\"]+|(?<=[^\s@])@[^\s@<>\"',;()]+")
+_HARMLESS = re.compile(r"[!-~]++(?: {1,8}+[!-~]++)*+")
+# The scheme's length is bounded: without a bound a long word takes quadratic time.
+_LINKS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}:[/\\]{2,}[^\s<>\"]+|(?<=[^\s@])@[^\s@<>\"',;()]+")
 
 
 def make_visible(text: str, *, multiline: bool = False) -> Runs:

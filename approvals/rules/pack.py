@@ -45,11 +45,11 @@ class Pack:
         """Policy's answer to one question. Never raises; an error is a ruling that blocks."""
         return self._engine.rule(ask)
 
-    def rule_again(self, ask: Ask, frozen: Ruling) -> Ruling:
+    def rule_again(self, ask: Ask, frozen: Ruling, *, level: int) -> Ruling:
         """What holds when a decision is taken: the ruling frozen at filing and this version's, merged.
 
-        The floors are asked again on the result. Never raises; a block means that the pending request
-        becomes `blocked`.
+        `ask` is the question as it was stored at filing, `level` the agent's level now: the floors are
+        asked again with it. Never raises; a block means that the pending request becomes `blocked`.
         """
         merged = merge(frozen, self.rule(ask))
         if merged.outcome == "blocked":
@@ -57,7 +57,7 @@ class Pack:
         action = self.catalogue.get(ask.action)
         if action is None:
             return blocked(answers.NOT_OPEN, "not-in-catalogue")
-        breach = floors(merged, action, ask.level)
+        breach = floors(merged, action, level)
         if breach is None:
             return merged
         return blocked(breach.answer, breach.cause, breach.why, matched=merged.matched, risk=merged.risk)
