@@ -39,7 +39,7 @@ def dumps(value: Any) -> bytes:
 
 
 def loads(data: bytes) -> Any:
-    """The value of canonical bytes; NotCanonical when these are not exactly what `dumps` would have written."""
+    """The value of canonical bytes; NotCanonical where these are not what `dumps` would have written."""
     try:
         value = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -50,7 +50,7 @@ def loads(data: bytes) -> Any:
 
 
 def timestamp(moment: datetime) -> str:
-    """RFC 3339 in UTC with `Z` and always six fractional digits; NotCanonical for a time without an offset."""
+    """RFC 3339 in UTC with `Z` and always six fractional digits; NotCanonical for a time with no offset."""
     if moment.tzinfo is None:
         raise NotCanonical("a time without an offset could be any moment")
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -8,7 +8,6 @@ here.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from uuid import UUID
 import uuid_utils.compat
 from django.db import Error, connection, transaction
 
-from audit import leaves
+from audit import leaves, merkle
 from audit.canonical import NotCanonical, dumps
 from audit.commitments import JSON, Personal, seal
 from audit.types import EntryType
@@ -55,7 +54,7 @@ class NotInTransaction(RuntimeError):
 
 @dataclass(frozen=True)
 class Authentication:
-    """How and when the acting person proved who they are. `assertion` stays None until decisions are signed."""
+    """How and when the acting person proved who they are; `assertion` is None until decisions are signed."""
 
     method: str
     at: datetime
@@ -171,7 +170,7 @@ class _Prepared:
             )
         except ValueError as error:
             raise InvalidEntry(f"{self.draft.type}: {error}") from error
-        leaf_hash = hashlib.sha256(b"\x00" + leaf).digest()
+        leaf_hash = merkle.leaf_hash(leaf)
         row = _Row(
             self.entry_id,
             self.draft.subject,

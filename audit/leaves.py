@@ -28,12 +28,22 @@ FIELDS = frozenset(
 LOG = "log"
 """The kind of subject that is the log itself; its chain is the sealer's alone."""
 
-SEALER_ONLY = frozenset({EntryType.HEARTBEAT, EntryType.FORK_DECLARED, EntryType.ENTRY_QUARANTINED})
+SEALER_ONLY = frozenset(
+    {
+        EntryType.HEARTBEAT,
+        EntryType.FORK_DECLARED,
+        EntryType.ENTRY_QUARANTINED,
+        EntryType.ENTRY_MISSING,
+    }
+)
+"""What no writer may claim. Starts, stops and keys of other processes are writers' entries; the log's are the
+sealer's."""
 
 MAX_PARTY = 200
 """Characters of a party's id: it is part of an index, and ids are UUIDs, slugs and names of hosts."""
 
 _KIND = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+_TYPE = re.compile(r"[a-z_]{1,40}(\.[a-z_]{1,40}){0,3}")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
@@ -47,10 +57,13 @@ class Party(NamedTuple):
 
 @dataclass(frozen=True)
 class Leaf:
-    """What a leaf's bytes say. `body` is the whole object, `previous` raw bytes."""
+    """What a leaf's bytes say. `body` is the whole object, `previous` raw bytes.
+
+    `type` is any dotted name: a sealer of yesterday must not put the entries of a newer writer in quarantine.
+    """
 
     id: UUID
-    type: EntryType
+    type: str
     at: datetime
     actor: Party
     subject: Party
@@ -111,13 +124,13 @@ def parse(data: bytes) -> Leaf:
     if not isinstance(ordinal, int) or isinstance(ordinal, bool) or ordinal < 1:
         raise NotCanonical("the ordinal does not count from 1")
     try:
-        kind = EntryType(body["type"])
+        kind = body["type"] if _TYPE.fullmatch(body["type"]) else None
         entry_id = UUID(body["id"])
         at = datetime.fromisoformat(body["at"]) if _AT.fullmatch(body["at"]) else None
     except (ValueError, TypeError, AttributeError):
         raise NotCanonical("type, id or time are not what a leaf's are") from None
-    if at is None or str(entry_id) != body["id"]:
-        raise NotCanonical("id or time are not in their canonical spelling")
+    if kind is None or at is None or str(entry_id) != body["id"]:
+        raise NotCanonical("type, id or time are not in their canonical spelling")
     previous, commitments = body["previous"], body["commitments"]
     if previous is not None and not (isinstance(previous, str) and _HEX.fullmatch(previous)):
         raise NotCanonical("`previous` is not the hex of a hash")

@@ -128,9 +128,8 @@ class SealerState(models.Model):
 
     `origin` and `verifier_key` are fixed at the first start. `size` is the tree's, committed with each batch;
     `published_size` follows once the outside copy is on disk. `forks` counts declared forks: a grant issued
-    under a lower number than the present one is void. `log_ordinal` and `log_hash` are the head of the log's
-    own chain (starts, stops, heartbeats, forks), which only the sealer writes. `floor` is a position below
-    which no pending row is expected any more.
+    under a lower number than the present one is void; `forked_from` is the outside note that the last of them
+    left behind. `floor` is a position up to which no pending row is expected any more.
     """
 
     id = models.SmallIntegerField(primary_key=True)
@@ -140,9 +139,8 @@ class SealerState(models.Model):
     published_size = models.BigIntegerField(default=0)
     alive_at = models.DateTimeField(null=True)
     forks = models.IntegerField(default=0)
+    forked_from = models.TextField(default="")
     floor = models.BigIntegerField(default=0)
-    log_ordinal = models.BigIntegerField(default=0)
-    log_hash = models.BinaryField(null=True)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="audit_sealerstate_one_row")]

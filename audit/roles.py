@@ -110,8 +110,8 @@ def ensure_state_row(*, using: str = "default") -> None:
     with connections[using].cursor() as cursor:
         cursor.execute(
             "INSERT INTO audit_sealerstate"
-            " (id, origin, verifier_key, size, published_size, forks, floor, log_ordinal)"
-            " VALUES (1, '', '', 0, 0, 0, 0, 0) ON CONFLICT DO NOTHING"
+            " (id, origin, verifier_key, size, published_size, forks, forked_from, floor)"
+            " VALUES (1, '', '', 0, 0, 0, '', 0) ON CONFLICT DO NOTHING"
         )
 
 
@@ -121,7 +121,7 @@ def _schema(cursor: CursorWrapper) -> sql.Identifier:
 
 
 def _relations(cursor: CursorWrapper) -> list[tuple[str, str]]:
-    """(name, pg_class.relkind) of what the current user owns in the current schema: tables, views, sequences."""
+    """(name, pg_class.relkind) of the tables, views and sequences that the current user owns here."""
     cursor.execute(
         "SELECT relname, relkind FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
         " AND relkind IN ('r', 'p', 'v', 'S') AND pg_has_role(relowner, 'USAGE') ORDER BY relname"

@@ -52,6 +52,8 @@ class EntryType(StrEnum):
     FORK_DECLARED = "fork.declared"
     HEARTBEAT = "heartbeat"
     ERASURE = "erasure"
-    # The sealer's own statement that a pending row could not be trusted and lies in quarantine instead of
-    # the tree: without it the hole in the subject's ordinals would be unexplained to whoever holds a copy.
+    # The sealer's own statements that a pending row could not be trusted and lies in quarantine, and that
+    # ordinals of a subject are not in the tree: without them a hole would be unexplained to whoever holds a
+    # copy.
     ENTRY_QUARANTINED = "entry.quarantined"
+    ENTRY_MISSING = "entry.missing"

@@ -160,9 +160,8 @@ class Migration(migrations.Migration):
                 ("published_size", models.BigIntegerField(default=0)),
                 ("alive_at", models.DateTimeField(null=True)),
                 ("forks", models.IntegerField(default=0)),
+                ("forked_from", models.TextField(default="")),
                 ("floor", models.BigIntegerField(default=0)),
-                ("log_ordinal", models.BigIntegerField(default=0)),
-                ("log_hash", models.BinaryField(null=True)),
             ],
             options={
                 "constraints": [
