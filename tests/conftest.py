@@ -5,7 +5,6 @@ Services are started in `tests.support.services`; people and agents are made in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -31,11 +30,10 @@ TransactionTestCase._fixture_teardown = _restore  # type: ignore[method-assign]
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> Iterator[None]:
+def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> None:
     """In place of pytest-django's: the database is made by the owner and used by the app."""
     with django_db_blocker.unblock():
         services.make_database()
-    yield
 
 
 @pytest.fixture(autouse=True)

@@ -38,7 +38,7 @@ _RECORD = "environment.json"
 def complete(
     given: Mapping[str, str], root: Path, *, database_urls: Mapping[str, str], redis_url: str
 ) -> dict[str, str]:
-    """The whole environment of an installation: what was given wins, the rest comes from `root` and the servers.
+    """An installation's whole environment: what was given wins, the rest is from `root` and the servers.
 
     `database_urls` is empty where DATABASE_URL was given, `redis_url` where REDIS_URL was.
     """
@@ -62,7 +62,7 @@ def complete(
 
 
 def for_role(role: str, whole: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a process that works as `role`: of the other roles' URLs only those without a password.
+    """The environment of a process that works as `role`: the other roles' URLs are without a password.
 
     They stay as names because migrations grant by them and the health page asks whether roles are separated;
     what could sign in with them is left out. The key of the log goes to the sealer alone.
@@ -77,7 +77,7 @@ def for_role(role: str, whole: Mapping[str, str]) -> dict[str, str]:
 
 
 def _apart(told: Mapping[str, str], role: str, variable: str) -> bool:
-    """Whether taking the password from `variable` takes none from `role`'s own URL (which falls back to the app's)."""
+    """Whether `variable` speaks of another user than `role`'s own URL, which falls back to the app's."""
     own = ROLE_VARIABLES[role]
     return bool(told.get(own)) and urlsplit(told[own]).username != urlsplit(told[variable]).username
 
@@ -110,7 +110,7 @@ def publish(root: Path, whole: Mapping[str, str], given: Mapping[str, str]) -> P
 
 
 def join_running(root: Path, command: str) -> None:
-    """Where no DATABASE_URL is given and `make up` runs here, take its environment for a command of manage.py."""
+    """Set a command's role; where no DATABASE_URL is given, take the environment of a running `make up`."""
     record = root / _RECORD
     if os.environ.get("DATABASE_URL") or not record.exists():
         os.environ["COUNTERSIGN_ROLE"] = COMMAND_ROLES.get(command, "app")

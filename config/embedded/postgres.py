@@ -9,6 +9,7 @@ import json
 import os
 import pwd
 import secrets
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,7 +59,8 @@ def running(
 
 def url(place: Place, user: str, password: str, database: str) -> str:
     """`postgresql://user:password@/database?host=<socket folder>`, as both Django and libpq read it."""
-    return f"postgresql://{user}:{quote(password, safe='')}@/{database}?host={quote(str(place.sockets), safe='')}"
+    folder = quote(str(place.sockets), safe="")
+    return f"postgresql://{user}:{quote(password, safe='')}@/{database}?host={folder}"
 
 
 def superuser(place: Place, database: str = "postgres") -> psycopg.Connection:
@@ -92,18 +94,21 @@ def _prepare_cluster(place: Place, *, for_tests: bool) -> None:
     """Make the cluster when there is none, end or forget an earlier server, write who may connect."""
     version = place.data / "PG_VERSION"
     if not version.exists():
-        _forget_half_made(place)
-        place.make_for_servers(place.data)
+        # Under another name until it is whole: initdb writes PG_VERSION early on.
+        fresh = place.home / "postgres-new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        place.make_for_servers(fresh)
         processes.run(
             [
                 place.programs.postgres / "initdb",
-                "--pgdata", place.data, "--username", SUPERUSER, "--auth", "peer", "--encoding", "UTF8",
+                "--pgdata", fresh, "--username", SUPERUSER, "--auth", "peer", "--encoding", "UTF8",
                 # Sorting that is the same on every machine and under every library version.
                 "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--locale", "C",
                 *(["--no-sync"] if for_tests else []),
             ],
             place,
         )  # fmt: skip
+        fresh.rename(place.data)
     elif version.read_text().strip() != "18":
         raise CannotStart(
             f"The data in {place.data} is of PostgreSQL {version.read_text().strip()}, not 18; move it away."
@@ -111,12 +116,6 @@ def _prepare_cluster(place: Place, *, for_tests: bool) -> None:
     _end_earlier_server(place)
     place.write_for_servers(place.home / "pg_hba.conf", _who_may_connect())
     place.write_for_servers(place.home / "pg_ident.conf", _who_is_superuser())
-
-
-def _forget_half_made(place: Place) -> None:
-    """An initdb that was interrupted leaves files but no PG_VERSION, and nothing of anybody's."""
-    if place.data.is_dir() and any(place.data.iterdir()):
-        place.data.rename(place.data.with_name(f"postgres-half-made-{secrets.token_hex(3)}"))
 
 
 def _end_earlier_server(place: Place) -> None:
@@ -158,7 +157,7 @@ def _our_name() -> str:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError as error:
         raise CannotStart(
-            f"The user id {os.geteuid()} has no name on this system, and PostgreSQL needs one; add it to /etc/passwd."
+            f"The user id {os.geteuid()} has no name here, and PostgreSQL needs one; add it to /etc/passwd."
         ) from error
 
 
@@ -208,6 +207,7 @@ def _set_roles_up(place: Place, passwords: dict[str, str], database: str, *, for
                 )
             )
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
+            place.new_database.touch()
             connection.execute(
                 sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(
                     sql.Identifier(database), sql.Identifier(ROLES["owner"])

@@ -37,12 +37,12 @@ def chromium() -> str | None:
         return None
     raise NoBrowser(
         "The browser's tests need Chromium and none could be installed: install it (apt-get install chromium, "
-        f"or {sys.executable} -m playwright install chromium) so that it is on PATH, and run the tests again."
+        f"or {sys.executable} -m playwright install chromium) and run the tests again."
     )
 
 
 def launch_arguments() -> dict[str, object]:
-    """What Playwright's `launch` is given: which program, and no sandbox where we are root (Chromium refuses)."""
+    """What Playwright's `launch` is given: which program, and no sandbox where we are root (it refuses)."""
     path = chromium()
     arguments: dict[str, object] = {"args": ["--no-sandbox"] if os.geteuid() == 0 else []}
     if path is not None:

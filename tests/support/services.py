@@ -32,7 +32,7 @@ _after_migrating: dict[str, bytes] = {}  # rows that migrations made, which empt
 
 
 def begin() -> None:
-    """Start the services (the controller) or find them (its workers), and set the environment that settings read."""
+    """Start the services (the controller) or find them (its workers), and set what settings read."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if not (worker and _ROOT in os.environ):
         _start()
@@ -83,13 +83,13 @@ def url(role: str, database: str | None = None) -> str:
 
 
 def process_environment(**more: str) -> dict[str, str]:
-    """The environment for a process of the house (web, worker, sealer …) that works on this worker's database."""
+    """The environment for a process of the house (web, sealer …) that works on this worker's database."""
     return os.environ | {VARIABLES[role]: url(role) for role in ROLES} | more
 
 
 @contextmanager
 def connection(role: str) -> Iterator[psycopg.Connection]:
-    """A connection of its own to this worker's database as one of the roles, each statement its own transaction."""
+    """A connection of its own to this worker's database as one of the roles, in autocommit."""
     with psycopg.connect(url(role), autocommit=True) as opened:
         yield opened
 
@@ -149,7 +149,7 @@ def _remember() -> None:
             name
             for (name,) in owner.execute(
                 "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-                " WHERE n.nspname = 'public' AND c.relkind = 'r' AND c.relname <> 'django_migrations' ORDER BY 1"
+                " WHERE n.nspname = 'public' AND c.relkind = 'r' AND c.relname <> 'django_migrations'"
             )
         ]
         _after_migrating.clear()

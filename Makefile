@@ -1,0 +1,58 @@
+# What a person does with this checkout; each line beside a target is what `make help` says.
+# Needs Python 3.11 and make, nothing else.
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+WORKERS ?= 2
+ARGS ?=
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: up test check fix help lock demo-agent install install-dev suite generated
+
+up: install ## start everything: PostgreSQL, Redis, web, worker, beat, sealer (HOST and PORT move it)
+	@exec $(BIN)/python -m config.embedded.up
+
+test: install-dev ## what CI runs: linters, types, import contracts, house rules, and the whole suite
+	@$(MAKE) check suite
+
+suite: install-dev ## the tests alone (make suite ARGS="tests/unit -k quorum", WORKERS=4)
+	@exec $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+check: install-dev ## linters, types, import contracts, house rules, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	SECRET_KEY=types DATABASE_URL=postgresql:///types $(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/ast-grep scan --config tests/architecture/house-rules/sgconfig.yml
+	@$(MAKE) generated
+
+# Everything that is generated and kept in the repository, with the command that tells when it is stale.
+generated: install-dev
+	$(BIN)/python -m config.embedded.with_services \
+	  "makemigrations --check --dry-run"
+
+fix: install-dev ## let ruff mend and format what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+demo-agent: install ## run the example agent against the running demo
+	@exec $(BIN)/python examples/helpdesk_agent.py $(ARGS)
+
+lock: install-dev ## compile the hash-locked requirements anew from pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 pyproject.toml --generate-hashes -q -o requirements.txt --custom-compile-command "make lock"
+	$(BIN)/uv pip compile --universal --python-version 3.11 pyproject.toml --extra dev --generate-hashes -q -o requirements-dev.txt --custom-compile-command "make lock"
+
+install:
+	@$(call bare-python,requirements.txt)
+
+install-dev:
+	@$(call bare-python,requirements-dev.txt)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# `python3` will do where it is 3.11 under another name; install.py says so in one sentence where it isn't.
+define bare-python
+python=$$(command -v $(PYTHON) || command -v python3) || { echo "countersign: Python 3.11 is needed and none was found; run make with PYTHON=/path/to/python3.11." >&2; exit 1; }; \
+exec "$$python" -I config/embedded/install.py $(1)
+endef
