@@ -1,0 +1,1 @@
+"""People: users, teams, roles, sign-in. Knows nothing of agents or requests."""

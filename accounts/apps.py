@@ -1,0 +1,15 @@
+"""The accounts app's entry in Django's registry; sign-ins are turned into evidence here, nothing else."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class AccountsConfig(AppConfig):
+    name = "accounts"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from accounts import sign_in
+
+        sign_in.connect()
