@@ -1,0 +1,109 @@
+"""Who is calling the API, from the bearer key alone, and whether the key carries the scope that a view declares.
+
+No identity is ever taken from a body, a query or another header; what the caller may see is the gates' to say.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Case, Q, Value, When
+from django.db.models.functions import Now
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from agents import keys
+from agents.models import Credential, Scope
+from agents.problems import Problem
+from audit import refusals
+from audit.entries import Party
+
+_CHALLENGE = {"WWW-Authenticate": "Bearer"}
+# Compared when no such key exists, so that the time taken does not say whether it does.
+_NOBODY = bytes(32)
+
+
+def unauthenticated() -> Problem:
+    """401, the same words whatever was wrong with the key."""
+    return Problem(
+        "unauthenticated", "Send a valid key as 'Authorization: Bearer <key>'.", headers=_CHALLENGE
+    )
+
+
+def credential_for(authorization: str) -> Credential:
+    """The live credential behind an `Authorization` header; raises the 401 problem for anything else."""
+    scheme, _, text = authorization.partition(" ")
+    key = keys.parse(text.strip()) if scheme.lower() == "bearer" else None
+    if key is None:
+        raise unauthenticated()
+    credential = (
+        Credential.objects.select_related("agent", "executor", "auditor")
+        .filter(Q(auditor__isnull=True) | Q(auditor__is_active=True))
+        .annotate(
+            use_is_stale=Case(
+                When(last_used_at__gte=Now() - timedelta(minutes=1), then=Value(False)), default=Value(True)
+            )
+        )
+        .filter(public_id=key.public_id, revoked_at__isnull=True, expires_at__gt=Now())
+        .first()
+    )
+    if not key.matches(bytes(credential.secret_sha256) if credential else _NOBODY) or credential is None:
+        raise unauthenticated()
+    if credential.use_is_stale:  # type: ignore[attr-defined]  # annotated above, by the database's clock
+        _note_use(credential)
+    return credential
+
+
+def _note_use(credential: Credential) -> None:
+    """Keep `last_used_at` to the minute, without a write a call: the row as read says whether it is time."""
+    Credential.objects.filter(pk=credential.pk).filter(
+        Q(last_used_at__isnull=True) | Q(last_used_at__lt=Now() - timedelta(minutes=1))
+    ).update(last_used_at=Now())
+
+
+class KeyAuthentication(BaseAuthentication):
+    """DRF's hook: `request.auth` is the credential, `request.user` the party it speaks for."""
+
+    def authenticate(self, request: Request) -> tuple[Party, Credential] | None:
+        """The caller; None without a header, so that open endpoints stay open."""
+        authorization = request.META.get("HTTP_AUTHORIZATION", "")
+        if not authorization:
+            return None
+        credential = credential_for(authorization)
+        return credential.holder, credential
+
+    def authenticate_header(self, request: Request) -> str:
+        """The challenge of a 401."""
+        return _CHALLENGE["WWW-Authenticate"]
+
+
+def require_scope(credential: Credential, scope: Scope) -> None:
+    """Pass, or raise 403 naming the scope; the refusal is recorded."""
+    if scope.value in credential.scopes:
+        return
+    refusals.record_refusal(
+        actor=credential.holder,
+        subject=Party("credential", str(credential.pk)),
+        cause="missing-scope",
+        facts={"scope": scope.value, "key": credential.public_id},
+    )
+    raise Problem("missing-scope", f"This key does not carry the scope {scope.value}.")
+
+
+class HasScope(BasePermission):
+    """The view's `scopes` (method → scope) against the key's; a view that declares none for a method is closed."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """True, or a problem raised: 401 without a key, 403 without the scope."""
+        scopes: dict[str, Scope] = getattr(view, "scopes", {})
+        scope = scopes.get(str(request.method))
+        credential: Any = request.auth
+        if not isinstance(credential, Credential):
+            raise unauthenticated()
+        if scope is None:
+            return False
+        require_scope(credential, scope)
+        return True

@@ -1,0 +1,36 @@
+"""The rate limit of a key as a DRF throttle: 429 with `Retry-After`, and the limit's headers on every answer."""
+
+from __future__ import annotations
+
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+from rest_framework.views import APIView
+
+from agents import limits
+from agents.models import Credential
+from agents.problems import Problem
+from audit import refusals
+from audit.entries import Party
+
+
+class KeyThrottle(BaseThrottle):
+    """One bucket a key; open endpoints (no key) are not counted here."""
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        """True, or the 429 problem raised; `request.limit_headers` is what the answer says of the limit."""
+        credential = request.auth
+        if not isinstance(credential, Credential):
+            return True
+        if getattr(request._request, "scope", {}).get("countersign.again"):
+            return True  # the front reads again for a caller it holds: that is not another call
+        allowance = limits.take(credential.public_id)
+        request._request.limit_headers = allowance.headers()  # type: ignore[attr-defined]
+        if not allowance.allowed:
+            refusals.record_refusal(
+                actor=credential.holder,
+                subject=Party("credential", str(credential.pk)),
+                cause="too-many-requests",
+                facts={"key": credential.public_id},
+            )
+            raise Problem("too-many-requests", "Slow down, and try again after the time in Retry-After.")
+        return True
