@@ -1,0 +1,111 @@
+"""The gates: fetch a request and say whether this caller may see or decide it, or raise. Nothing is changed here.
+
+What may not be seen is not found (404), in pages, lists, counts and fragments alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.http import Http404
+
+from accounts.models import Role, User
+from accounts.people import roles_of, teams_of
+from agents.models import Agent
+from agents.problems import Problem
+from approvals import queries
+from approvals.models import Decision, Request
+from approvals.queries import Seen
+from approvals.states import Status
+
+SEES_ALL = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
+NO_SECOND_FACTOR = (
+    "A critical approval needs a second factor, which is not available yet: this request can only be rejected."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """A person with the teams they sit in and the roles they hold now."""
+
+    user: User
+    teams: frozenset[str]
+    roles: frozenset[Role]
+
+    @property
+    def sees_all(self) -> bool:
+        """Auditors and administrators see every request, payloads masked."""
+        return bool(self.roles & SEES_ALL)
+
+
+def viewer(user: User) -> Viewer:
+    """The person as the gates need them; two queries."""
+    return Viewer(user, teams_of(user), roles_of(user))
+
+
+def visible_to(person: Viewer) -> QuerySet[Request]:
+    """The requests this person may see: of their teams, of agents they own, that they decided; or all."""
+    rows = queries.requests()
+    if person.sees_all:
+        return rows
+    decided = Decision.objects.filter(request=OuterRef("pk"), person=person.user)
+    return rows.filter(Q(teams__overlap=sorted(person.teams)) | Q(agent__owner=person.user) | Exists(decided))
+
+
+def sees_payload(person: Viewer, request: Request) -> bool:
+    """Whether parameters and the agent's words are shown as they are, not masked: to who reviews, owns or decided."""
+    return (
+        bool(person.teams & set(request.teams))
+        or request.agent.owner_id == person.user.pk
+        or Decision.objects.filter(request=request, person=person.user).exists()
+    )
+
+
+def request_to_see(person: Viewer, request_id: UUID) -> Seen:
+    """The request as this person sees it; 404 where they may not, 503 `busy` where it is held at its deadline."""
+    seen = queries.read(visible_to(person), request_id)
+    if seen is None:
+        raise Http404
+    return seen
+
+
+def request_for_agent(agent: Agent, request_id: UUID) -> Seen:
+    """The agent's own request; anyone else's is 404."""
+    seen = queries.read(queries.requests().filter(agent=agent), request_id)
+    if seen is None:
+        raise Problem("not-found", "There is nothing here that this key may see.")
+    return seen
+
+
+def why_not_reject(person: Viewer, seen: Seen, votes: list[Decision]) -> str:
+    """The sentence that says why this person cannot reject the request; empty where they can.
+
+    The owner may always reject; so may anyone who may sit in any seat.
+    """
+    if not person.user.is_active:
+        return "This account is not active."
+    if seen.status is not Status.PENDING:
+        return f"This request is {seen.status}; nothing is left to decide."
+    if any(vote.person_id == person.user.pk and vote.voided_at is None for vote in votes):
+        return "You have decided on this request already."
+    if seen.request.agent.owner_id == person.user.pk:
+        return ""
+    if not person.teams & set(seen.request.teams):
+        return "You sit in none of the teams that decide this request."
+    return ""
+
+
+def why_not_approve(person: Viewer, seen: Seen, votes: list[Decision]) -> str:
+    """The sentence that says why this person cannot approve the request; empty where they can."""
+    refused = why_not_reject(person, seen, votes)
+    if refused:
+        return refused
+    if seen.request.agent.owner_id == person.user.pk:
+        return "You answer for this agent, so your approval would not count. You may reject."
+    if not person.teams & set(seen.request.teams):
+        return "You sit in none of the teams that decide this request."
+    if seen.request.risk == "critical" or seen.request.ruling["stepup"]:
+        return NO_SECOND_FACTOR
+    return ""

@@ -1,0 +1,138 @@
+"""What the agents' endpoints share: reading a body by its serializer, and answering an act once a key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+from uuid import UUID
+
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.request import Request as APIRequest
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from agents.models import Agent, Credential
+from agents.problems import MEDIA_TYPE, Problem
+from agents.wire import dumps, parameter_errors
+from approvals.idempotency import Answer, OncePerKey, Replay, fingerprint
+
+R = TypeVar("R")
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class Endpoint(APIView):
+    """An endpoint of the agents' API: the key's scopes by method, the limit's headers, no OPTIONS."""
+
+    http_method_names = ["get", "head", "post"]
+
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """As DRF, with the rate limit's headers on every answer."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        for name, value in getattr(request, "limit_headers", {}).items():
+            response.headers.setdefault(name, value)
+        response.headers.pop("Vary", None)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @property
+    def credential(self) -> Credential:
+        """The caller's key."""
+        credential: Credential = self.request.auth  # type: ignore[assignment]  # HasScope lets nothing else through
+        return credential
+
+    @property
+    def agent(self) -> Agent:
+        """The agent whose key this is; an executor's or an auditor's key sees no requests: 404."""
+        if self.credential.agent is None:
+            raise Problem("not-found", "There is nothing here that this key may see.")
+        return self.credential.agent
+
+    def body(self, serializer: type[Serializer[Any]]) -> dict[str, Any]:
+        """The posted body, validated; the problem `invalid` with pointers otherwise."""
+        data = self.request.data
+        if not isinstance(data, dict):
+            raise Problem(
+                "invalid", "The body must be a JSON object.", errors=[{"pointer": "", "detail": "An object."}]
+            )
+        parsed = serializer(data=data)
+        parsed.is_valid(raise_exception=True)
+        fields: dict[str, Any] = parsed.validated_data
+        errors = parameter_errors(fields["parameters"]) if "parameters" in fields else []
+        for name in ("context", "detail", "tool_calls"):
+            if fields.get(name) is not None:
+                errors += parameter_errors(fields[name], at=(name,))
+        if errors:
+            raise Problem("invalid", "The body does not fit.", errors=errors)
+        return fields
+
+    def query(self, serializer: type[Serializer[Any]]) -> dict[str, Any]:
+        """The query string, validated; the problem `invalid` otherwise. NUL is refused as in bodies."""
+        parameters = self.request.query_params
+        if any("\x00" in value for value in parameters.values()):
+            raise Problem("invalid", "NUL is not allowed in text.")
+        parsed = serializer(data=parameters.dict())
+        parsed.is_valid(raise_exception=True)
+        fields: dict[str, Any] = parsed.validated_data
+        return fields
+
+    def answer_once(
+        self, act: Callable[[OncePerKey | None], R], render: Callable[[R], Answer], *, key_required: bool = False
+    ) -> Response:
+        """Run a verb under the caller's Idempotency-Key, where one was sent, and answer it.
+
+        A replay says `Idempotency-Replayed: true`. Raises 400 `idempotency-key-missing` where a key is required and
+        missing, or is not 1–255 visible ASCII characters.
+        """
+        key = self.request.headers.get("Idempotency-Key")
+        if key is None and not key_required:
+            return as_response(render(act(None)))
+        if key is None or not _KEY.fullmatch(key):
+            raise Problem("idempotency-key-missing", "Send an Idempotency-Key of 1 to 255 visible ASCII characters.")
+        raw = self.request._request
+        once = OncePerKey(
+            holder=self.credential.holder,
+            key=key,
+            fingerprint=fingerprint(str(raw.method), raw.path.rstrip("/"), raw.body),
+            render=render,
+            refuse=lambda problem: Answer(
+                problem.status, dumps(problem.document()), {"Content-Type": MEDIA_TYPE, **problem.headers}
+            ),
+        )
+        try:
+            result = act(once)
+        except Replay as replay:
+            response = as_response(replay.answer)
+            response.headers["Idempotency-Replayed"] = "true"
+            return response
+        return as_response(once.answer or render(result))
+
+
+def as_response(answer: Answer) -> Response:
+    """An answer's bytes as DRF's response."""
+    headers = dict(answer.headers)
+    media_type = headers.pop("Content-Type", "application/json")
+    response = Response(answer.body, status=answer.status, headers=headers)
+    response.content_type = media_type
+    return response
+
+
+class OneMediaType(BaseContentNegotiation):
+    """For endpoints that can only answer one media type: `Accept` is ignored."""
+
+    def select_parser(self, request: APIRequest, parsers: Any) -> Any:
+        """The first parser."""
+        return parsers[0] if parsers else None
+
+    def select_renderer(self, request: APIRequest, renderers: Any, format_suffix: str | None = None) -> Any:
+        """The first renderer."""
+        return renderers[0], renderers[0].media_type
+
+
+def parse_id(text: str) -> UUID:
+    """An id in a path or a cursor; what is not one is not found."""
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise Problem("not-found", "There is nothing here that this key may see.") from error

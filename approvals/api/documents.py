@@ -1,0 +1,93 @@
+"""A request as an agent reads it: the contract's shapes, from what a reader sees. Nothing is fetched here.
+
+It names no reviewer, team, threshold, policy text, deployment or monitoring rule: outcomes and reasons alone.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from approvals import grants
+from approvals.models import Grant, Outcome
+from approvals.queries import Seen
+from approvals.redemption import rfc3339
+from approvals.states import Status
+
+
+def _time(moment: datetime | None) -> str | None:
+    return rfc3339(moment) if moment is not None else None
+
+
+def _grant_of(seen: Seen) -> Grant | None:
+    return getattr(seen.request, "grant", None)
+
+
+def request_document(seen: Seen) -> dict[str, Any]:
+    """The request as the contract has it, members in its order."""
+    request = seen.request
+    outcome: Outcome | None = getattr(request, "outcome", None)
+    return {
+        "id": str(request.pk),
+        "status": seen.status.value,
+        "action": request.action,
+        "resource": request.resource,
+        "parameters": request.parameters,
+        "parameters_digest": request.parameters_digest,
+        "summary": request.summary,
+        "rationale": request.rationale,
+        "context": request.context,
+        "created_at": rfc3339(request.created_at),
+        "expires_at": rfc3339(request.expires_at),
+        "question": None,
+        "decision": _decision(seen),
+        "grant": _token(seen),
+        "outcome": None
+        if outcome is None
+        else {
+            "result": outcome.result,
+            "response_code": outcome.response_code,
+            "detail": json.loads(outcome.detail_text) if outcome.detail_text is not None else None,
+            "reported_at": rfc3339(outcome.reported_at),
+        },
+    }
+
+
+def _decision(seen: Seen) -> dict[str, Any] | None:
+    request = seen.request
+    if seen.status is Status.PENDING:
+        return None
+    approved = seen.status is Status.APPROVED
+    return {
+        "outcome": seen.status.value,
+        "decided_at": _time(seen.decided_at),
+        "reason": seen.reason,
+        "retry": seen.retry,
+        "stop": request.stop,
+        "parameters": request.effective_parameters if approved else None,
+        "amended": approved and request.amended_text is not None,
+        "valid_until": _time(request.valid_until),
+    }
+
+
+def _token(seen: Seen) -> str | None:
+    grant = _grant_of(seen)
+    if seen.status is not Status.APPROVED or grant is None:
+        return None
+    return grants.token(grant, seen.request, seen.now)
+
+
+def etag(seen: Seen) -> str:
+    """A strong validator: the version a reader sees, and which renewal of the grant it carries."""
+    grant = _grant_of(seen)
+    if seen.status is not Status.APPROVED or grant is None:
+        return f'"{seen.version}"'
+    step = grants.step_at(grant, seen.now)
+    return f'"{seen.version}-{"x" if step is None else step}"'
+
+
+def awaits_agent(document: dict[str, Any]) -> bool:
+    """Whether a waiting agent should be answered: the request is final, or carries an unanswered question."""
+    question = document["question"]
+    return document["status"] != Status.PENDING or (question is not None and question["answer"] is None)

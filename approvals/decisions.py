@@ -1,0 +1,322 @@
+"""The verb of people: decide. Refusal first; everything is checked again under the request's row lock.
+
+One person, one decision; the owner of the agent never counts; silence needs no verb (`expiry`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import rfc8785
+from django.db import DatabaseError
+
+from accounts.models import Membership, Team, User
+from approvals import access, grants, lifecycle, policies, queries, quorum, rationale, viewing
+from approvals.errors import (
+    AlreadyDecided,
+    CannotRecord,
+    ChangedMeanwhile,
+    DecisionRefused,
+    NotYours,
+    SameDecisionAgain,
+    TooLate,
+    Unfit,
+)
+from approvals.models import Decision, Request, Seat
+from approvals.queries import Seen
+from approvals.rules import answers
+from approvals.rules.ruling import Ruling
+from approvals.states import Retry, Status
+from approvals.transactions import illegal, verb
+from audit.entries import Authentication, Draft, EvidenceUnavailable, Party, Personal, record
+from audit.health import assert_log_is_live
+from audit.types import EntryType
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A decision as posted. `parameters` is the JSON text of an approval with changes, None where not given."""
+
+    verdict: str
+    rationale: str
+    note: str
+    reason_code: str
+    display_digest: str
+    view_id: str
+    confirm: str
+    parameters: str | None = None
+
+
+def decide(
+    *, person: User, session_key: str, request_id: UUID, form: Form, auth: Authentication
+) -> Request:
+    """Record one person's verdict, and what follows from it; the request as it stands then.
+
+    Raises `DecisionRefused` (its `status` is the page's), or `SameDecisionAgain` for the same verdict from the same
+    view. A request that policy no longer permits comes back `blocked`, and the decision was not taken.
+    """
+    try:
+        return _decide(person=person, session_key=session_key, request_id=request_id, form=form, auth=auth)
+    except DatabaseError as error:
+        if illegal(error) != "late":
+            raise
+        # The deadline passed between the check under the lock and the commit: the trigger held.
+        raise TooLate("The deadline passed while your decision was being recorded; it was not taken.") from error
+
+
+@verb
+def _decide(
+    *, person: User, session_key: str, request_id: UUID, form: Form, auth: Authentication
+) -> Request:
+    request, now = queries.locked(request_id)
+    try:
+        ticket = viewing.read_ticket(
+            form.view_id, person=person, session_key=session_key, request_id=request_id, at=now
+        )
+        votes = list(Decision.objects.filter(request=request, voided_at__isnull=True).select_related("person"))
+        _refuse_replay(ticket, form)
+        seen = Seen(request, now)
+        _refuse_late(seen)
+        _refuse_unentitled(access.viewer(person), seen, votes, form.verdict)
+        shown = _what_was_shown(request, form, ticket)
+        _refuse_unfit(form, request, shown)
+        ruling = policies.ruling_now(request)
+        if form.verdict == Decision.Verdict.APPROVE:
+            if ruling.outcome == "blocked":
+                _block(request, ruling, now)
+                return request
+            _refuse_without_evidence(ruling)
+    except DecisionRefused as refused:
+        refused.evidence = _refusal(person, request, form, refused)  # type: ignore[attr-defined]
+        raise
+    vote = _recorded(person, request, form, ticket, auth, now)
+    if form.verdict == Decision.Verdict.REJECT:
+        lifecycle.transition(
+            request,
+            Status.REJECTED,
+            by=Party("person", str(person.pk)),
+            at=now,
+            reason=form.rationale.strip(),
+            retry=Retry.CHANGED,
+            auth=auth,
+            personal={"reason": Personal(form.rationale.strip())},
+        )
+    else:
+        _approve_if_reached(request, [*votes, vote], ruling, now, auth)
+    return request
+
+
+def _refuse_replay(ticket: viewing.Ticket, form: Form) -> None:
+    spent = Decision.objects.filter(view_nonce=ticket.nonce).first()
+    if spent is None:
+        return
+    if spent.verdict == form.verdict:
+        raise SameDecisionAgain
+    raise AlreadyDecided(f"From this page you have already decided to {spent.verdict}.")
+
+
+def _refuse_late(seen: Seen) -> None:
+    if seen.status is Status.EXPIRED:
+        raise TooLate(f"This request expired at {seen.request.expires_at:%H:%M:%S} UTC, denied by default.")
+    if seen.status is not Status.PENDING:
+        raise AlreadyDecided(f"This request is {seen.status} already.")
+
+
+def _refuse_unentitled(person: access.Viewer, seen: Seen, votes: list[Decision], verdict: str) -> None:
+    check = access.why_not_approve if verdict == Decision.Verdict.APPROVE else access.why_not_reject
+    if any(vote.person_id == person.user.pk for vote in votes):
+        raise AlreadyDecided("You have decided on this request already.")
+    refused = check(person, seen, votes)
+    if refused:
+        raise NotYours(refused)
+
+
+def _what_was_shown(request: Request, form: Form, ticket: viewing.Ticket) -> viewing.Shown:
+    """The view the decision carries, built anew under the lock; high risk is approved from the whole one alone."""
+    shown = viewing.show(request)
+    if shown.view.truncated and form.display_digest != shown.display_digest:
+        shown = viewing.show(request, full=True)
+    if not (form.display_digest == ticket.display_digest == shown.display_digest):
+        raise ChangedMeanwhile("This changed while you were looking. Read it again before you decide.")
+    high = request.risk in ("high", "critical")
+    if shown.view.truncated and high and form.verdict == Decision.Verdict.APPROVE:
+        raise NotYours("Not everything was shown. Open the whole of the parameters before you approve.")
+    return shown
+
+
+def _refuse_unfit(form: Form, request: Request, shown: viewing.Shown) -> None:
+    fields = rationale.problems(
+        verdict=form.verdict,
+        rationale=form.rationale,
+        note=form.note,
+        reason_code=form.reason_code,
+        confirm=form.confirm,
+        risk=request.risk,
+        salient=shown.view.salient.canonical if shown.view.salient else None,
+    )
+    if form.verdict == Decision.Verdict.REJECT and "rationale" not in fields:
+        named = rationale.names_in(
+            form.rationale,
+            people=User.objects.values_list("name", "email"),
+            teams=[name for pair in Team.objects.values_list("slug", "name") for name in pair],
+        )
+        if named:
+            fields["rationale"] = f"The agent will read this: leave out {named}."
+    if form.verdict == Decision.Verdict.APPROVE and form.parameters is not None:
+        if not _same_parameters(form.parameters, request):
+            fields["parameters"] = "Approving with changes is not available yet; reject and say what to change."
+    if fields:
+        raise Unfit(fields)
+
+
+def _same_parameters(text: str, request: Request) -> bool:
+    try:
+        return rfc8785.dumps(json.loads(text)).decode() == request.effective_text
+    except (ValueError, rfc8785.CanonicalizationError):
+        return False
+
+
+def _refuse_without_evidence(ruling: Ruling) -> None:
+    if ruling.risk not in ("high", "critical"):
+        return
+    try:
+        assert_log_is_live()
+    except EvidenceUnavailable as error:
+        raise CannotRecord(f"{error} Nothing was decided; rejecting still works.") from error
+
+
+def _refusal(person: User, request: Request, form: Form, refused: DecisionRefused) -> Callable[[], Any] | None:
+    if refused.cause in ("form", "evidence-unavailable"):
+        return None  # typing slips are nobody's evidence; and without a log there is nothing to write to
+    return lambda: record(
+        Draft(
+            type=EntryType.DECISION_REFUSED,
+            actor=Party("person", str(person.pk)),
+            subject=Party("request", str(request.pk)),
+            facts={"verdict": form.verdict[:20], "cause": refused.cause},
+        )
+    )
+
+
+def _recorded(
+    person: User, request: Request, form: Form, ticket: viewing.Ticket, auth: Authentication, now: datetime
+) -> Decision:
+    teams = sorted(Membership.objects.filter(user=person).values_list("team__slug", flat=True))
+    vote = Decision(
+        request=request,
+        person=person,
+        verdict=form.verdict,
+        rationale=form.rationale.strip(),
+        note=form.note.strip(),
+        reason_code=form.reason_code,
+        teams=teams,
+        display_digest=form.display_digest,
+        parameters_digest=request.effective_digest,
+        view_nonce=ticket.nonce,
+        opened_at=ticket.opened_at,
+        auth_method=auth.method,
+        auth_at=auth.at,
+        decided_at=now,
+    )
+    vote.save(force_insert=True)
+    salt = bytes(request.digest_salt)
+    record(
+        Draft(
+            type=EntryType.DECISION_RECORDED,
+            actor=Party("person", str(person.pk)),
+            subject=Party("request", str(request.pk)),
+            facts={
+                "decision": str(vote.pk),
+                "verdict": vote.verdict,
+                "reason_code": vote.reason_code,
+                "teams": teams,
+                "opened_at": ticket.opened_at.isoformat(),
+            },
+            personal={
+                "rationale": Personal(vote.rationale),
+                "note": Personal(vote.note),
+                "parameters_digest": Personal(vote.parameters_digest, salt),
+                "display_digest": Personal(vote.display_digest, salt),
+            },
+            auth=auth,
+        )
+    )
+    return vote
+
+
+def _block(request: Request, ruling: Ruling, now: datetime) -> None:
+    lifecycle.transition(
+        request,
+        Status.BLOCKED,
+        by=lifecycle.SYSTEM,
+        at=now,
+        reason=ruling.reason,
+        retry=Retry(ruling.retry) if ruling.retry else Retry.LATER,
+        facts={"cause": ruling.cause},
+        personal={"problems": Personal(list(ruling.problems))} if ruling.problems else {},
+    )
+
+
+def votes_as_counted(request: Request, decisions: list[Decision]) -> list[quorum.Vote]:
+    """The standing decisions as the quorum weighs them, every voter checked as they are now: active, in their
+    teams, and not the owner."""
+    seats: dict[Any, set[str]] = {}
+    for user_id, team in Membership.objects.filter(user_id__in=[d.person_id for d in decisions]).values_list(
+        "user_id", "team__slug"
+    ):
+        seats.setdefault(user_id, set()).add(team)
+    owner_id = request.agent.owner_id
+    return [
+        quorum.Vote(
+            person=str(decision.person_id),
+            teams=frozenset(seats.get(decision.person_id, ())),
+            verdict="approve" if decision.verdict == Decision.Verdict.APPROVE else "reject",
+            eligible=decision.voided_at is None
+            and decision.person.is_active
+            and decision.person_id != owner_id
+            and bool(seats.get(decision.person_id)),
+        )
+        for decision in decisions
+    ]
+
+
+def standing_of(request: Request, decisions: list[Decision], ruling: Ruling) -> quorum.Standing:
+    """Where a request stands with the decisions given so far."""
+    return quorum.weigh(
+        ruling.requirement or quorum.NOBODY,
+        votes_as_counted(request, decisions),
+        floor_people=max(ruling.floor_people, 1),
+    )
+
+
+def _approve_if_reached(
+    request: Request, decisions: list[Decision], ruling: Ruling, now: datetime, auth: Authentication
+) -> None:
+    standing = standing_of(request, decisions, ruling)
+    if not standing.reached:
+        return
+    by_person = {str(decision.person_id): decision for decision in decisions}
+    Seat.objects.bulk_create(
+        Seat(request=request, decision=by_person[person], team=team) for team, person in standing.seats
+    )
+    system = lifecycle.SYSTEM
+    try:
+        grants.issue(request, at=now, executor=ruling.executor, by=system)
+    except grants.CannotSign as error:
+        raise CannotRecord("The grant cannot be signed now, so nothing was decided; it stays pending.") from error
+    # Last, so that the trigger which looks at the clock once more runs as the last thing before the commit.
+    lifecycle.transition(
+        request,
+        Status.APPROVED,
+        by=system,
+        at=now,
+        reason=answers.APPROVED.reason,
+        retry=None,
+        facts={"seats": [{"team": team, "person": person} for team, person in standing.seats]},
+        auth=auth,
+    )

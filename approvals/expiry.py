@@ -1,0 +1,23 @@
+"""The sweep: makes default denial durable and leaves its entries. A request is denied at its deadline without it."""
+
+from __future__ import annotations
+
+from django.db import connection
+
+from approvals import lifecycle
+from approvals.transactions import verb
+
+BATCH = 1_000
+
+
+@verb
+def expire_due(*, limit: int = BATCH) -> int:
+    """Deny up to `limit` overdue requests, oldest deadline first, passing over those somebody holds; how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM approvals_request WHERE status = 'pending' AND expires_at <= clock_timestamp()"
+            " ORDER BY expires_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED",
+            [limit],
+        )
+        due = [row[0] for row in cursor.fetchall()]
+    return lifecycle.expire_batch(due) if due else 0

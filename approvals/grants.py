@@ -1,0 +1,232 @@
+"""Signs an approval into its grant and reads one back; which keys may sign, and since when. Spending is `redemption`'s.
+
+A grant is a compact JWS (EdDSA over Ed25519, `typ` grant+jwt). Reads renew it in steps of 5 minutes from the
+approval, with the same `jti`; Ed25519 is deterministic, so reads within a step are equal to the byte.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
+from joserfc.util import to_bytes
+
+from approvals.models import Grant, Request, SigningKey
+from audit.entries import Draft, Party, Personal, record
+from audit.types import EntryType
+
+STEP = timedelta(minutes=5)
+LIFETIME = timedelta(minutes=10)
+LEEWAY = timedelta(seconds=30)
+PUBLISH_AHEAD = timedelta(hours=24)
+KEEP_RETIRED = timedelta(hours=25)  # a yes holds 24 h at most
+TYPE = "grant+jwt"
+ALGORITHM = "EdDSA"
+_REGISTRY = jws.JWSRegistry(algorithms=[ALGORITHM], strict_check_header=False)
+
+
+class CannotSign(Exception):
+    """No grant key can be read; nothing may be approved."""
+
+
+class InvalidGrant(Exception):
+    """Not a grant of ours: signature, key, audience, algorithm or type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a verified grant says, as far as redeeming needs it."""
+
+    grant_id: UUID
+    request_id: str
+    audience: str
+    expires_at: int  # Unix seconds
+
+
+@lru_cache(maxsize=8)
+def _private_keys(path: str, _changed: tuple[int, ...]) -> dict[str, OKPKey]:
+    keys: dict[str, OKPKey] = {}
+    for file in _files(path):
+        private = load_pem_private_key(file.read_bytes(), password=None)
+        if not isinstance(private, Ed25519PrivateKey):
+            raise CannotSign(f"{file.name} is not an Ed25519 key.")
+        key = OKPKey.import_key(file.read_bytes())
+        key.ensure_kid()
+        keys[str(key.kid)] = key
+    return keys
+
+
+def _files(path: str) -> list[Path]:
+    place = Path(path)
+    return sorted(place.glob("*.pem")) if place.is_dir() else [place]
+
+
+def private_keys() -> dict[str, OKPKey]:
+    """The grant keys on disk by kid: one PEM file, or a folder of them while rotating. Raises `CannotSign`."""
+    path = settings.GRANT_KEY_PATH
+    try:
+        keys = _private_keys(path, tuple(file.stat().st_mtime_ns for file in _files(path))) if path else {}
+    except (OSError, ValueError) as error:
+        raise CannotSign("The grant key cannot be read.") from error
+    if not keys:
+        raise CannotSign("There is no grant key.")
+    return keys
+
+
+@transaction.atomic
+def publish_keys() -> list[SigningKey]:
+    """Make the keys on disk known (an entry each), retire those that are gone; all keys that are published."""
+    keys = private_keys()
+    known = {key.kid: key for key in SigningKey.objects.select_for_update()}
+    for kid, key in keys.items():
+        if kid in known:
+            continue
+        public: Any = key.as_dict(private=False)
+        _, made = SigningKey.objects.get_or_create(kid=kid, defaults={"x": public["x"]})
+        if made:
+            record(
+                Draft(
+                    type=EntryType.KEY_CREATED,
+                    actor=Party("system", "countersign"),
+                    subject=Party("key", kid),
+                    facts={"kid": kid, "x": public["x"], "use": "grants"},
+                )
+            )
+    SigningKey.objects.filter(retired_at__isnull=True).exclude(kid__in=keys).update(retired_at=Now())
+    return published_keys()
+
+
+def published_keys() -> list[SigningKey]:
+    """Keys that verifiers should know: those in use or to come, and those whose last grant may still hold."""
+    return list(
+        SigningKey.objects.filter(Q(retired_at__isnull=True) | Q(retired_at__gt=Now() - KEEP_RETIRED)).order_by(
+            "published_at", "kid"
+        )
+    )
+
+
+def jwks() -> dict[str, Any]:
+    """The published keys as a JWK Set: `kty`, `crv`, `x`, `kid`, `use`, no `alg`."""
+    keys = published_keys() or publish_keys()
+    return {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": key.x, "kid": key.kid, "use": "sig"} for key in keys]}
+
+
+def _key_at(moment: datetime) -> OKPKey:
+    """The key that signs at this moment: the newest one published 24 h before, else the oldest there is."""
+    private = private_keys()
+    known = [key for key in SigningKey.objects.order_by("published_at", "kid") if key.kid in private]
+    if len(known) < len(private):
+        known = [key for key in publish_keys() if key.kid in private]
+    ripe = [key for key in known if key.published_at <= moment - PUBLISH_AHEAD]
+    return private[(ripe[-1] if ripe else known[0]).kid]
+
+
+def issuer() -> str:
+    """Who signs: the address this installation is known by."""
+    return str(settings.BASE_URL)
+
+
+def audience_for(executor: str | None) -> str:
+    """Who may redeem: the issuer, or the one executor that policy names."""
+    return f"{issuer()}/executors/{executor}" if executor else issuer()
+
+
+def issue(request: Request, *, at: datetime, executor: str | None, by: Party) -> Grant:
+    """Make the grant of a request that is being approved, with its entry. Signs once, so that an approval that
+    cannot be signed fails here: raises `CannotSign`."""
+    _key_at(at)
+    grant = Grant(
+        request=request,
+        audience=audience_for(executor),
+        issued_at=at,
+        valid_until=at + timedelta(seconds=request.valid_seconds),
+    )
+    _sign(grant, request, at)
+    grant.save(force_insert=True)
+    record(
+        Draft(
+            type=EntryType.GRANT_ISSUED,
+            actor=by,
+            subject=Party("request", str(request.pk)),
+            facts={"grant": str(grant.pk), "executor": executor, "valid_until": grant.valid_until.isoformat()},
+            personal={"parameters_digest": Personal(request.effective_digest, bytes(request.digest_salt))},
+        )
+    )
+    return grant
+
+
+def step_at(grant: Grant, now: datetime) -> int | None:
+    """How many whole renewals lie behind this moment; None once the grant is redeemed, voided or lapsed."""
+    if grant.redeemed_at is not None or grant.voided_at is not None or now >= grant.valid_until:
+        return None
+    return max(0, (now - grant.issued_at) // STEP)
+
+
+def token(grant: Grant, request: Request, now: datetime) -> str | None:
+    """The grant as a reader gets it now; None once it is redeemed, voided or lapsed."""
+    step = step_at(grant, now)
+    return None if step is None else _sign(grant, request, grant.issued_at + step * STEP)
+
+
+def _sign(grant: Grant, request: Request, at: datetime) -> str:
+    issued = int(at.timestamp())
+    claims = {
+        "iss": issuer(),
+        "sub": str(request.agent_id),
+        "aud": grant.audience,
+        "jti": str(grant.pk),
+        "iat": issued,
+        "nbf": issued - int(LEEWAY.total_seconds()),
+        "exp": min(issued + int(LIFETIME.total_seconds()), int(grant.valid_until.timestamp())),
+        "req": str(request.pk),
+        "act": request.action,
+        "rsc": request.resource,
+        "pdg": request.effective_digest,
+        "lvl": request.risk,
+    }
+    key = _key_at(at)
+    header = {"alg": ALGORITHM, "typ": TYPE, "kid": key.kid}
+    payload = json.dumps(claims, separators=(",", ":"), ensure_ascii=False).encode()
+    return jws.serialize_compact(header, payload, key, registry=_REGISTRY)
+
+
+def verify(text: str) -> Claims:
+    """The claims of a grant that one of our published keys signed; raises `InvalidGrant` for anything else.
+
+    Time is not judged here: `redemption` does, by the database's clock.
+    """
+    known = {key.kid: key for key in published_keys()}
+    try:
+        header = jws.extract_compact(to_bytes(text)).protected
+        if header.get("alg") != ALGORITHM or header.get("typ") != TYPE or header.get("kid") not in known:
+            raise InvalidGrant
+        key = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": known[str(header["kid"])].x})
+        signed = jws.deserialize_compact(text, key, registry=_REGISTRY)
+        claims = json.loads(signed.payload)
+        return Claims(UUID(claims["jti"]), str(claims["req"]), str(claims["aud"]), int(claims["exp"]))
+    except (JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidGrant from error
+
+
+def void_all() -> int:
+    """Void every grant that could still be redeemed; used when the log was forked. Returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE approvals_grant SET voided_at = clock_timestamp() WHERE redeemed_at IS NULL AND voided_at IS NULL"
+            " AND valid_until > clock_timestamp()"
+        )
+        return cursor.rowcount

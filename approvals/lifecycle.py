@@ -1,0 +1,136 @@
+"""The only code that assigns a request's status: one at a time by `transition`, set-based by `expire_batch`.
+
+Both read the table in `states`; whether the move should be made is the verbs' to decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from approvals import waking
+from approvals.models import Request
+from approvals.states import Retry, Status, transition_for
+from audit.entries import Authentication, Draft, Party, Personal, record, record_many
+from audit.types import EntryType
+
+SYSTEM = Party("system", "countersign")
+EXPIRED_REASON = "Nobody decided in time; this is not a refusal."
+
+
+class IllegalTransition(Exception):
+    """The move is not in the table, or the request is no longer where it was thought to be."""
+
+
+def begin(
+    request: Request, status: Status, *, reason: str = "", retry: str | None = None, stop: bool = False
+) -> None:
+    """Save a request with the status it begins with, for good where policy ruled without people.
+
+    Its filing is recorded by the verb; a status that is final at once leaves its own entry here.
+    """
+    row = transition_for(None, status)
+    if row is None:
+        raise IllegalTransition(f"A request cannot begin as {status}.")
+    request.status = status.value
+    if status is not Status.PENDING:
+        request.decided_at = request.created_at
+        request.reason, request.retry, request.stop = reason, retry, stop
+    if status is Status.APPROVED:
+        request.valid_until = request.created_at + timedelta(seconds=request.valid_seconds)
+    request.save(force_insert=True)
+
+
+def transition(
+    request: Request,
+    to: Status,
+    *,
+    by: Party,
+    at: datetime,
+    reason: str,
+    retry: Retry | None,
+    stop: bool = False,
+    auth: Authentication | None = None,
+    facts: Mapping[str, Any] | None = None,
+    personal: Mapping[str, Personal] | None = None,
+) -> None:
+    """Move a request, locked by the caller, out of `pending`, with its entry, and wake whoever waits.
+
+    `at` is the database's clock as read under the lock, `reason` what the agent hears; raises `IllegalTransition` where the row is not pending any more.
+    """
+    row = transition_for(Status(request.status), to)
+    if row is None:
+        raise IllegalTransition(f"A request that is {request.status} cannot become {to}.")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE approvals_request SET status = %(to)s, reason = %(reason)s, retry = %(retry)s, stop = %(stop)s,"
+            " version = version + 1,"
+            " decided_at = %(at)s,"
+            " valid_until = CASE WHEN %(to)s = 'approved' THEN %(at)s + make_interval(secs => valid_seconds) END"
+            " WHERE id = %(id)s AND status = %(from)s RETURNING status, version, decided_at, valid_until",
+            {
+                "to": to.value,
+                "from": request.status,
+                "reason": reason,
+                "retry": retry.value if retry else None,
+                "stop": stop,
+                "id": request.pk,
+                "at": at,
+            },
+        )
+        moved = cursor.fetchone()
+    if moved is None:
+        raise IllegalTransition("The request was moved meanwhile.")
+    request.status, request.version, request.decided_at, request.valid_until = moved
+    request.reason, request.retry, request.stop = reason, retry.value if retry else None, stop
+    record(
+        Draft(
+            type=EntryType(row.entry),
+            actor=by,
+            subject=Party("request", str(request.pk)),
+            facts={"action": request.action, "status": to.value, "risk": request.risk, **(facts or {})},
+            personal=personal or {},
+            auth=auth,
+        )
+    )
+    waking.wake_on_commit([request.pk])
+
+
+def touch(request: Request) -> None:
+    """Count a change that a reader sees but that moves no status (a redemption, an outcome), and wake who waits."""
+    request.version += 1
+    request.save(update_fields=["version"])
+    waking.wake_on_commit([request.pk])
+
+
+def expire_batch(request_ids: list[UUID]) -> int:
+    """`transition` to `expired` for many rows that the caller has locked; returns how many moved."""
+    row = transition_for(Status.PENDING, Status.EXPIRED)
+    if row is None:
+        raise IllegalTransition("The table has no way to expire.")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE approvals_request SET status = 'expired', reason = %(reason)s, retry = 'later',"
+            " decided_at = expires_at, version = version + 1"
+            " WHERE id = ANY(%(ids)s) AND status = 'pending' AND expires_at <= clock_timestamp()"
+            " RETURNING id, action, risk",
+            {"reason": EXPIRED_REASON, "ids": request_ids},
+        )
+        moved = cursor.fetchall()
+    record_many(
+        [
+            Draft(
+                type=EntryType(row.entry),
+                actor=SYSTEM,
+                subject=Party("request", str(request_id)),
+                facts={"action": action, "status": Status.EXPIRED.value, "risk": risk},
+            )
+            for request_id, action, risk in moved
+        ]
+    )
+    waking.wake_on_commit(request_id for request_id, _, _ in moved)
+    return len(moved)

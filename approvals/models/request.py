@@ -1,0 +1,145 @@
+"""A request as filed, its ruling frozen beside it, and what was reported of it afterwards.
+
+`status` is assigned by `lifecycle` alone; what a reader sees past the deadline is `queries`' work.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from uuid_utils.compat import uuid7
+
+from agents.models import Agent, Credential, Executor
+from approvals.states import Retry, Status
+
+
+class Request(models.Model):
+    """What an agent asks to do. Payloads are kept as the canonical text that was digested, never re-serialised."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="requests")
+    credential = models.ForeignKey(Credential, on_delete=models.PROTECT, related_name="+")
+    action = models.CharField(max_length=100)
+    resource = models.CharField(max_length=500)
+    parameters_text = models.TextField()  # RFC 8785 canonical JSON
+    parameters_digest = models.CharField(max_length=71)  # sha256:<hex> of that text
+    summary = models.CharField(max_length=200)
+    rationale = models.TextField()
+    context_text = models.TextField()  # canonical JSON
+    digest_salt = models.BinaryField(max_length=16)  # of the commitments to this request's digests
+
+    status = models.CharField(max_length=10, choices=[(s.value, s.value) for s in Status])
+    version = models.PositiveIntegerField(default=1)  # of what a reader sees; part of the ETag
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+    reason = models.TextField(blank=True)
+    retry = models.CharField(max_length=7, null=True, choices=[(r.value, r.value) for r in Retry])
+    stop = models.BooleanField(default=False)
+
+    policy = models.ForeignKey("approvals.PolicyVersion", on_delete=models.PROTECT, null=True, related_name="+")
+    ruling = models.JSONField()  # the whole ruling as evaluated at filing: rules.Ruling.as_json()
+    asked = models.JSONField()  # what policy was asked: the context it ruled on
+    risk = models.CharField(max_length=8)  # low, medium, high, critical
+    risk_unknown = models.BooleanField(default=False)  # shown as Unknown, though signed as `risk` says
+    teams = ArrayField(models.CharField(max_length=50), default=list)  # named by the requirement; who sees it
+    # What the database itself checks an approval against: [[{"team": "finance", "count": 2}, …], …alternatives]
+    quorum = models.JSONField(default=list)
+    people_floor = models.PositiveSmallIntegerField(default=0)  # distinct people that the risk alone asks for
+    amended_text = models.TextField(null=True)  # the reviewer's edit, canonical; null: as filed
+    amended_digest = models.CharField(max_length=71, null=True)
+    valid_seconds = models.PositiveIntegerField(default=3600)
+    valid_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(status="pending", decided_at__isnull=True, reason="")
+                | (~Q(status="pending") & Q(decided_at__isnull=False) & ~Q(reason="")),
+                name="final_requests_say_when_and_why",
+            ),
+            models.CheckConstraint(condition=Q(expires_at__gt=F("created_at")), name="a_deadline_is_after_filing"),
+            models.CheckConstraint(
+                condition=Q(status="approved", retry__isnull=True, valid_until__isnull=False)
+                | (~Q(status="approved") & Q(valid_until__isnull=True)),
+                name="only_a_yes_has_an_end",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=[s.value for s in Status]), name="a_status_of_the_contract"
+            ),
+        )
+        indexes = (
+            models.Index(fields=["expires_at"], condition=Q(status="pending"), name="pending_by_deadline"),
+            models.Index(fields=["agent", "-id"], name="requests_of_an_agent"),
+            GinIndex(fields=["teams"], condition=Q(status="pending"), name="pending_by_team"),
+            GinIndex(
+                SearchVector("action", "resource", "summary", config="simple"), name="requests_by_words"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.action} ({self.status})"
+
+    @property
+    def parameters(self) -> Any:
+        """The filed parameters, parsed."""
+        return json.loads(self.parameters_text)
+
+    @property
+    def context(self) -> Any:
+        """What the agent says around the request, parsed."""
+        return json.loads(self.context_text)
+
+    @property
+    def effective_text(self) -> str:
+        """Canonical text of what may be executed: the edit where there is one, else as filed."""
+        return self.amended_text if self.amended_text is not None else self.parameters_text
+
+    @property
+    def effective_digest(self) -> str:
+        """The digest of `effective_text`."""
+        return self.amended_digest or self.parameters_digest
+
+    @property
+    def effective_parameters(self) -> Any:
+        """What may be executed, parsed."""
+        return json.loads(self.effective_text)
+
+    @property
+    def shown_risk(self) -> str:
+        """The word on pages: `unknown` where parameters were not understood."""
+        return "unknown" if self.risk_unknown else self.risk
+
+
+class Outcome(models.Model):
+    """What the executor reported after redeeming: once."""
+
+    request = models.OneToOneField(Request, on_delete=models.PROTECT, primary_key=True, related_name="outcome")
+    credential = models.ForeignKey(Credential, on_delete=models.PROTECT, related_name="+")
+    result = models.CharField(max_length=9, choices=[("succeeded", "succeeded"), ("failed", "failed")])
+    response_code = models.IntegerField(null=True)
+    detail_text = models.TextField(null=True)  # canonical JSON
+    reported_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.request_id}: {self.result}"
+
+
+class Activity(models.Model):
+    """Tool calls reported around a request: recorded, never ruled on."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    request = models.ForeignKey(Request, on_delete=models.PROTECT, related_name="activities")
+    executor = models.ForeignKey(Executor, on_delete=models.PROTECT, null=True, related_name="+")
+    tool_calls_text = models.TextField()  # canonical JSON
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"activity of {self.request_id}"

@@ -1,0 +1,120 @@
+"""The policy version in force, compiled once a process, and the verb that loads the first one.
+
+What a policy means is `rules`' to say; proposing and activating later versions comes with the policy pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Max
+
+from approvals.models import PolicyActivation, PolicyVersion, Request
+from approvals.rules import answers
+from approvals.rules.pack import InvalidPack, Pack, load_pack
+from approvals.rules.ruling import Ask, Ruling, blocked
+from approvals.transactions import verb
+from audit.entries import Draft, Party, record
+from audit.types import EntryType
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A version and what became of compiling it: `pack`, or the `problems` for which everything is blocked."""
+
+    version_id: UUID | None
+    digest: str
+    pack: Pack | None
+    problems: tuple[str, ...] = ()
+
+    def rule(self, ask: Ask) -> Ruling:
+        """Policy's answer; blocked where there is no version, or none that can be read."""
+        if self.pack is None:
+            return blocked(answers.CANNOT_BE_CHECKED, "policy-unreadable", *self.problems)
+        return self.pack.rule(ask)
+
+
+def in_force() -> InForce:
+    """The version activated last; one query, compiled at the first use and whenever teams change."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT v.id, v.digest, ARRAY(SELECT slug FROM accounts_team ORDER BY slug)"
+            " FROM approvals_policyactivation a JOIN approvals_policyversion v ON v.id = a.version_id"
+            " ORDER BY a.id DESC LIMIT 1"
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return InForce(None, "", None, ("No policy version is in force.",))
+    return _compiled(row[0], row[1], tuple(row[2]))
+
+
+def version(version_id: UUID | None) -> InForce:
+    """A version by id, as frozen into a request; one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT digest, ARRAY(SELECT slug FROM accounts_team ORDER BY slug)"
+            " FROM approvals_policyversion WHERE id = %s",
+            [version_id],
+        )
+        row = cursor.fetchone()
+    if version_id is None or row is None:
+        return InForce(None, "", None, ("The policy version of this request is missing.",))
+    return _compiled(version_id, row[0], tuple(row[1]))
+
+
+@lru_cache(maxsize=64)
+def _compiled(version_id: UUID, digest: str, teams: tuple[str, ...]) -> InForce:
+    files: dict[str, str] = PolicyVersion.objects.values_list("files", flat=True).get(pk=version_id)
+    try:
+        pack = load_pack(files, teams=teams)
+    except InvalidPack as error:
+        return InForce(version_id, digest, None, tuple(error.problems))
+    if pack.digest != digest:
+        return InForce(version_id, digest, None, ("The stored files are not what this version's digest says.",))
+    return InForce(version_id, digest, pack)
+
+
+def ruling_now(request: Request) -> Ruling:
+    """What holds for a pending request at this moment: the stricter of the version frozen into it and the current."""
+    frozen = Ruling.from_json(request.ruling)
+    current = in_force()
+    if current.pack is None:
+        return current.rule(asked_of(request))
+    return current.pack.rule_again(asked_of(request), frozen)
+
+
+def asked_of(request: Request) -> Ask:
+    """What policy was asked at filing; the parameters stand canonical in their own column."""
+    return Ask.from_json({**request.asked, "parameters": request.effective_parameters})
+
+
+@verb
+def bootstrap(*, files: Mapping[str, str], by: Party) -> PolicyVersion:
+    """Put the first version in force, in an empty database only; raises `InvalidPack` with every problem found."""
+    if PolicyVersion.objects.exists():
+        raise InvalidPack(["There is a policy version already; propose a change instead."])
+    return _activate_first(files, by)
+
+
+def _activate_first(files: Mapping[str, str], by: Party) -> PolicyVersion:
+    from accounts.models import Team
+
+    pack = load_pack(files, teams=tuple(Team.objects.values_list("slug", flat=True)))
+    number = (PolicyVersion.objects.aggregate(last=Max("number"))["last"] or 0) + 1
+    made = PolicyVersion(number=number, digest=pack.digest, files=dict(files))
+    made.save(force_insert=True)
+    PolicyActivation(version=made).save(force_insert=True)
+    record(
+        Draft(
+            type=EntryType.POLICY_BOOTSTRAPPED,
+            actor=by,
+            subject=Party("policy", str(made.pk)),
+            facts={"number": number, "rules": len(pack.policies)},
+            digests={"policy": pack.digest},
+        )
+    )
+    return made

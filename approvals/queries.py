@@ -1,0 +1,203 @@
+"""Reading requests as they stand by the database's clock. Nothing is changed here, and nothing is authorised.
+
+A pending request past its deadline is read again `FOR SHARE` before anyone is told it expired: a commit may land
+after the deadline it was checked against, and nobody may be told expired and later approved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import OperationalError, connection, transaction
+from django.db.models import F, QuerySet
+from django.db.models.expressions import RawSQL
+from django.db.models.fields import DateTimeField
+
+from agents.problems import Problem
+from approvals.lifecycle import EXPIRED_REASON
+from approvals.models import Request
+from approvals.states import Retry, Status
+from approvals.transactions import sqlstate_of
+
+SHARE_WAIT_MS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A request as a reader sees it at `now` (the database's clock): past its deadline it is expired, swept or not."""
+
+    request: Request
+    now: datetime
+
+    @property
+    def lapsed(self) -> bool:
+        """Expired, though the sweep has not come by."""
+        return self.request.status == Status.PENDING and self.request.expires_at <= self.now
+
+    @property
+    def status(self) -> Status:
+        """The status every reader is told."""
+        return Status.EXPIRED if self.lapsed else Status(self.request.status)
+
+    @property
+    def version(self) -> int:
+        """Of what is seen: the sweep later makes it true in the row, and changes nothing a reader sees."""
+        return self.request.version + 1 if self.lapsed else self.request.version
+
+    @property
+    def decided_at(self) -> datetime | None:
+        """An expiry's is the deadline itself, before and after the sweep."""
+        return self.request.expires_at if self.lapsed else self.request.decided_at
+
+    @property
+    def reason(self) -> str:
+        """What the agent hears."""
+        return EXPIRED_REASON if self.lapsed else self.request.reason
+
+    @property
+    def retry(self) -> str | None:
+        """What the agent may do after a no."""
+        return Retry.LATER.value if self.lapsed else self.request.retry
+
+
+def requests() -> QuerySet[Request]:
+    """Requests with what every reader needs beside them, and `seen_at`, the clock of the very read."""
+    return Request.objects.select_related("agent", "agent__owner", "grant", "outcome", "policy").annotate(
+        seen_at=RawSQL("clock_timestamp()", [], output_field=DateTimeField())
+    )
+
+
+def clock() -> datetime:
+    """The database's clock, now."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        moment: datetime = cursor.fetchone()[0]
+        return moment
+
+
+def _seen(request: Request) -> Seen:
+    return Seen(request, request.seen_at)  # type: ignore[attr-defined]  # annotated by `requests`
+
+
+def read(rows: QuerySet[Request], request_id: UUID) -> Seen | None:
+    """One request out of `rows` as a reader sees it; None where it is not among them.
+
+    Raises 503 `busy` where somebody has held an overdue one for a second.
+    """
+    request = rows.filter(pk=request_id).first()
+    if request is None:
+        return None
+    seen = _seen(request)
+    if not seen.lapsed:
+        return seen
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{SHARE_WAIT_MS}"])
+            cursor.execute("SELECT status FROM approvals_request WHERE id = %s FOR SHARE", [request_id])
+            cursor.execute("SELECT set_config('lock_timeout', '0', true)")
+            request = rows.filter(pk=request_id).first()
+    except OperationalError as error:
+        if sqlstate_of(error) == "55P03":
+            raise Problem("busy", "This request is being decided at its deadline; read it again.") from error
+        raise
+    return _seen(request) if request is not None else None
+
+
+def settle(page: Sequence[Request]) -> list[Seen]:
+    """A page of a list as a reader sees it: overdue rows are read again, one that is locked is shown as pending."""
+    overdue = [request.pk for request in page if _seen(request).lapsed]
+    if not overdue:
+        return [_seen(request) for request in page]
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT id FROM approvals_request WHERE id = ANY(%s) FOR SHARE SKIP LOCKED", [overdue]
+            )
+            free = [row[0] for row in cursor.fetchall()]
+        again = {request.pk: request for request in requests().filter(pk__in=free)}
+    settled = []
+    for request in page:
+        if request.pk in again:
+            settled.append(_seen(again[request.pk]))
+        elif request.pk in overdue:  # somebody is deciding it: pending until they are done
+            settled.append(Seen(request, request.created_at))
+        else:
+            settled.append(_seen(request))
+    return settled
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list, newest first, and where the next begins (None: this was the last)."""
+
+    rows: list[Seen]
+    next_id: UUID | None
+
+
+def page(
+    rows: QuerySet[Request], *, limit: int, before: UUID | None = None, statuses: Iterable[Status] | None = None
+) -> Page:
+    """Newest first by id, keyset-paged. `statuses` are as a reader sees them, so rows that expired meanwhile are
+    judged after they were read again."""
+    wanted = frozenset(statuses) if statuses is not None else None
+    if wanted is not None:
+        stored = set(wanted) | ({Status.PENDING} if Status.EXPIRED in wanted else set())
+        rows = rows.filter(status__in=[status.value for status in stored])
+        if Status.EXPIRED in wanted and Status.PENDING not in wanted:
+            rows = rows.exclude(
+                status=Status.PENDING.value,
+                expires_at__gt=RawSQL("clock_timestamp()", [], output_field=DateTimeField()),
+            )
+    rows = rows.order_by("-id")
+    found: list[Seen] = []
+    while True:
+        window = list((rows.filter(pk__lt=before) if before else rows)[: limit + 1])
+        for seen in settle(window[:limit]):
+            if wanted is None or seen.status in wanted:
+                found.append(seen)
+            before = seen.request.pk
+            if len(found) == limit:
+                break
+        more = len(window) > limit or (window and before is not None and before != window[-1].pk)
+        if len(found) == limit or not more:
+            return Page(found, before if more else None)
+
+
+def history_of(agent_id: UUID, *, action: str, resource: str, parameters_digest: str) -> tuple[dict[str, int], datetime]:
+    """What policy may know of this agent's recent past, and the database's clock, in one query.
+
+    Counts: `denials_24h` (a person's rejects), `filings_1h`, `same_denied` (this action, resource and parameters
+    digest rejected in 24 h).
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FILTER (WHERE status = 'rejected' AND decided_at > t.now - interval '24 hours'),"
+            " count(*) FILTER (WHERE created_at > t.now - interval '1 hour'),"
+            " count(*) FILTER (WHERE status = 'rejected' AND decided_at > t.now - interval '24 hours'"
+            "  AND action = %(action)s AND resource = %(resource)s AND parameters_digest = %(digest)s),"
+            " max(t.now)"
+            " FROM (SELECT clock_timestamp() AS now) t LEFT JOIN approvals_request r ON r.agent_id = %(agent)s"
+            # a request lives at most 7 days before it is rejected
+            " AND r.created_at > t.now - interval '8 days' AND (r.status = 'rejected' OR r.created_at > t.now - interval '1 hour')",
+            {"agent": agent_id, "action": action, "resource": resource, "digest": parameters_digest},
+        )
+        denials, filings, same, now = cursor.fetchone()
+    return {"denials_24h": denials, "filings_1h": filings, "same_denied": same}, now
+
+
+def locked(request_id: UUID) -> tuple[Request, datetime]:
+    """The request under its row lock and the database's clock after the lock was taken; for verbs alone."""
+    request = Request.objects.select_for_update(no_key=True).get(pk=request_id)
+    return request, clock()
+
+
+def changed_versions(request_ids: Iterable[UUID]) -> dict[str, int]:
+    """Version by id of those requests: the one query a second for all who wait while Redis is away."""
+    return {
+        str(pk): version
+        for pk, version in Request.objects.filter(pk__in=list(request_ids)).values_list("pk", F("version"))
+    }
+

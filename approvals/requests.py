@@ -1,0 +1,302 @@
+"""The agent's verbs: file, withdraw, answer a question, report activity and outcome. People's are in `decisions`.
+
+Each is one durable transaction with its evidence; input was parsed by the door, and is canonical here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import rfc8785
+from uuid_utils.compat import uuid7
+
+from agents.models import Agent, Credential
+from agents.problems import Problem
+from approvals import grants, lifecycle, policies, queries, waking
+from approvals.display.view import VIEW_VERSION
+from approvals.errors import NotPending
+from approvals.models import Activity, Outcome, Request
+from approvals.rules import answers
+from approvals.rules.ruling import Ask, Ruling, blocked
+from approvals.states import Retry, Status
+from approvals.transactions import verb
+from audit.entries import Draft, Party, Personal, record
+from audit.types import EntryType
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """What an agent files, parsed and within the contract's limits; `parameters` and `context` are JSON values."""
+
+    action: str
+    resource: str
+    parameters: dict[str, Any]
+    summary: str
+    rationale: str
+    context: dict[str, Any]
+    timeout_seconds: int | None
+
+
+def canonical(value: Any) -> str:
+    """RFC 8785 canonical JSON as text: the bytes that are digested, stored, shown and signed."""
+    return rfc8785.dumps(value).decode("utf-8")
+
+
+def digest_of(text: str) -> str:
+    """`sha256:<hex>` of a canonical text."""
+    return f"sha256:{hashlib.sha256(text.encode('utf-8')).hexdigest()}"
+
+
+@verb
+def file(*, agent: Agent, credential: Credential, filing: Filing) -> Request:
+    """File a request: policy rules at once; the request begins pending, approved (nobody need agree) or blocked."""
+    text = canonical(filing.parameters)
+    digest = digest_of(text)
+    in_force = policies.in_force()
+    recent, now = queries.history_of(
+        agent.pk, action=filing.action, resource=filing.resource, parameters_digest=digest
+    )
+    ask = Ask(
+        agent=agent.slug,
+        level=agent.level,
+        phase="full",
+        action=filing.action,
+        resource=filing.resource,
+        parameters=filing.parameters,
+        hour=now.hour,
+        weekday=now.isoweekday(),
+        recent=recent,
+    )
+    suspended = agent.state == Agent.State.SUSPENDED
+    if suspended:
+        ruling = blocked(answers.SUSPENDED, "suspended")
+    elif recent["same_denied"]:  # a person said no to exactly this within 24 h: denial sticks
+        ruling = blocked(answers.REPEATS_A_DENIAL, "repeats-denial")
+    else:
+        ruling = in_force.rule(ask)
+    if ruling.outcome == "allowed":
+        ruling = _unless_unsignable(ruling)
+    request = _made(agent, credential, filing, text, digest, ruling, ask, in_force.version_id, now)
+    _begin(request, ruling, stop=suspended)
+    _record_filing(request, ruling, in_force.digest)
+    if request.status != Status.PENDING:
+        _record_ruling(request, ruling)
+    if request.status == Status.APPROVED:
+        grants.issue(request, at=now, executor=ruling.executor, by=lifecycle.SYSTEM)
+    return request
+
+
+def _unless_unsignable(ruling: Ruling) -> Ruling:
+    try:
+        grants.private_keys()
+    except grants.CannotSign as error:
+        return blocked(answers.CANNOT_BE_CHECKED, "signing-key-unreadable", str(error))
+    return ruling
+
+
+def _made(
+    agent: Agent,
+    credential: Credential,
+    filing: Filing,
+    text: str,
+    digest: str,
+    ruling: Ruling,
+    ask: Ask,
+    version_id: UUID | None,
+    now: datetime,
+) -> Request:
+    seconds = min(ruling.timeout_seconds, filing.timeout_seconds or ruling.timeout_seconds)
+    requirement = ruling.requirement or ()
+    asked = ask.as_json()
+    del asked["parameters"]  # they stand canonical beside it; one copy cannot contradict the other
+    return Request(
+        id=uuid7(),
+        agent=agent,
+        credential=credential,
+        action=filing.action,
+        resource=filing.resource,
+        parameters_text=text,
+        parameters_digest=digest,
+        summary=filing.summary,
+        rationale=filing.rationale,
+        context_text=canonical(filing.context),
+        digest_salt=os.urandom(16),
+        created_at=now,
+        expires_at=now + timedelta(seconds=seconds),
+        policy_id=version_id,
+        ruling=ruling.as_json(),
+        asked=asked,
+        risk=ruling.risk,
+        risk_unknown=ruling.risk_shown == "unknown",
+        teams=sorted({team for alternative in requirement for team in alternative}),
+        quorum=[
+            [{"team": team, "count": count} for team, count in sorted(alternative.items())]
+            for alternative in requirement
+        ],
+        people_floor=ruling.floor_people if ruling.outcome == "people" else 0,
+        valid_seconds=ruling.valid_seconds,
+    )
+
+
+def _begin(request: Request, ruling: Ruling, *, stop: bool) -> None:
+    status = {"people": Status.PENDING, "allowed": Status.APPROVED, "blocked": Status.BLOCKED}[ruling.outcome]
+    lifecycle.begin(request, status, reason=ruling.reason, retry=ruling.retry, stop=stop)
+
+
+def _record_filing(request: Request, ruling: Ruling, policy_digest: str) -> None:
+    salt = bytes(request.digest_salt)
+    record(
+        Draft(
+            type=EntryType.REQUEST_FILED,
+            actor=Party("agent", str(request.agent_id)),
+            subject=Party("request", str(request.pk)),
+            facts={
+                "action": request.action,
+                "status": Status.PENDING.value if request.status == Status.PENDING else request.status,
+                "risk": request.risk,
+                "risk_unknown": request.risk_unknown,
+                "outcome": ruling.outcome,
+                "cause": ruling.cause,
+                "matched": list(ruling.matched),
+                "quorum": request.quorum,
+                "people_floor": request.people_floor,
+                "stepup": ruling.stepup,
+                "credential": str(request.credential_id),
+                "expires_at": request.expires_at.isoformat(),
+                "policy": str(request.policy_id) if request.policy_id else None,
+            },
+            digests={"policy": policy_digest, "renderer": VIEW_VERSION},
+            personal={
+                "parameters": Personal(request.parameters),
+                "parameters_digest": Personal(request.parameters_digest, salt),
+                "resource": Personal(request.resource),
+                "summary": Personal(request.summary),
+                "rationale": Personal(request.rationale),
+                "context": Personal(request.context),
+            },
+        )
+    )
+
+
+def _record_ruling(request: Request, ruling: Ruling) -> None:
+    blocked_by_policy = request.status == Status.BLOCKED
+    record(
+        Draft(
+            type=EntryType.REQUEST_BLOCKED if blocked_by_policy else EntryType.REQUEST_ALLOWED,
+            actor=lifecycle.SYSTEM,
+            subject=Party("request", str(request.pk)),
+            facts={"action": request.action, "status": request.status, "risk": request.risk, "cause": ruling.cause},
+            personal={"problems": Personal(list(ruling.problems))} if ruling.problems else {},
+        )
+    )
+
+
+def _own_pending(agent_id: UUID, request_id: UUID) -> tuple[Request, datetime]:
+    """The agent's request under lock, pending and in time; raises 404 or 409 `not-pending`."""
+    try:
+        request, now = queries.locked(request_id)
+    except Request.DoesNotExist as error:
+        raise Problem("not-found", "There is nothing here that this key may see.") from error
+    if request.agent_id != agent_id:
+        raise Problem("not-found", "There is nothing here that this key may see.")
+    seen = queries.Seen(request, now)
+    if seen.status is not Status.PENDING:
+        raise NotPending(seen.status.value)
+    return request, now
+
+
+@verb
+def withdraw(*, agent: Agent, request_id: UUID, reason: str) -> Request:
+    """Take a pending request back; raises 404, or 409 `not-pending`."""
+    request, now = _own_pending(agent.pk, request_id)
+    lifecycle.transition(
+        request,
+        Status.WITHDRAWN,
+        by=Party("agent", str(agent.pk)),
+        at=now,
+        reason="Withdrawn by the agent.",
+        retry=Retry.CHANGED,
+        personal={"reason": Personal(reason)} if reason else {},
+    )
+    return request
+
+
+@verb
+def answer(*, agent: Agent, request_id: UUID, question: str, text: str) -> Request:
+    """Answer a reviewer's open question. Questions come with people's verbs in full, so none is ever open yet:
+    raises 404, 409 `not-pending`, or 409 `no-question`."""
+    _own_pending(agent.pk, request_id)
+    raise Problem("no-question", "This request carries no open question with that id.")
+
+
+@verb
+def report_activity(*, agent: Agent, credential: Credential, request_id: UUID, tool_calls: list[Any]) -> Request:
+    """Keep what the agent did around a request: recorded, no ruling; raises 404."""
+    request = Request.objects.filter(pk=request_id, agent=agent).first()
+    if request is None:
+        raise Problem("not-found", "There is nothing here that this key may see.")
+    Activity(request=request, tool_calls_text=canonical(tool_calls)).save(force_insert=True)
+    record(
+        Draft(
+            type=EntryType.ACTIVITY_REPORTED,
+            actor=credential.holder,
+            subject=Party("request", str(request.pk)),
+            facts={"calls": len(tool_calls)},
+            personal={"tool_calls": Personal(tool_calls)},
+        )
+    )
+    return request
+
+
+@verb
+def report_outcome(
+    *, credential: Credential, request_id: UUID, result: str, response_code: int | None, detail: dict[str, Any] | None
+) -> Request:
+    """Keep what came of a redeemed request, once; by its agent or the executor that redeemed it, else 404.
+
+    Raises 409 `not-redeemed` or `outcome-already-reported`.
+    """
+    request = (
+        Request.objects.select_for_update(no_key=True, of=("self",)).select_related("grant__redeemed_by").filter(pk=request_id).first()
+    )
+    grant = getattr(request, "grant", None) if request is not None else None
+    if request is None or not _may_report(credential, request, grant):
+        raise Problem("not-found", "There is nothing here that this key may see.")
+    if grant is None or grant.redeemed_at is None:
+        raise Problem("not-redeemed", "An outcome is reported after the grant was redeemed.")
+    if Outcome.objects.filter(request=request).exists():
+        raise Problem("outcome-already-reported", "The outcome of this request was reported before.")
+    Outcome(
+        request=request,
+        credential=credential,
+        result=result,
+        response_code=response_code,
+        detail_text=canonical(detail) if detail is not None else None,
+    ).save(force_insert=True)
+    lifecycle.touch(request)
+    record(
+        Draft(
+            type=EntryType.OUTCOME_REPORTED,
+            actor=credential.holder,
+            subject=Party("request", str(request.pk)),
+            facts={"result": result, "response_code": response_code},
+            personal={"detail": Personal(detail)} if detail is not None else {},
+        )
+    )
+    return request
+
+
+def _may_report(credential: Credential, request: Request, grant: Any) -> bool:
+    if credential.agent_id is not None:
+        return bool(credential.agent_id == request.agent_id)
+    redeemer = grant.redeemed_by if grant is not None else None
+    return bool(
+        credential.executor_id is not None
+        and redeemer is not None
+        and redeemer.executor_id == credential.executor_id
+    )

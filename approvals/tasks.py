@@ -1,0 +1,72 @@
+"""Periodic work, each a call of a verb: may run twice, is skipped while one runs, loses nothing with the broker."""
+
+from __future__ import annotations
+
+import functools
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from celery import shared_task
+from django.core.management import call_command
+from django.db import connection
+
+from approvals import expiry, idempotency
+from audit import refusals
+
+log = structlog.get_logger(__name__)
+
+
+def alone(task: Callable[[], Any]) -> Callable[[], Any]:
+    """Skip a run while another holds the task's advisory lock, whichever node it runs on."""
+    number = zlib.crc32(f"countersign.tasks.{task.__name__}".encode())
+
+    @functools.wraps(task)
+    def run() -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", [number])
+            if not cursor.fetchone()[0]:
+                return None
+            try:
+                return task()
+            finally:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [number])
+
+    return run
+
+
+@shared_task(name="approvals.tasks.expire_due")
+@alone
+def expire_due() -> int:
+    """Deny what is overdue, batch after batch while batches are full."""
+    denied = 0
+    while True:
+        batch = expiry.expire_due(limit=expiry.BATCH)
+        denied += batch
+        if batch < expiry.BATCH:
+            break
+    if denied:
+        log.info("requests.expired", count=denied)
+    return denied
+
+
+@shared_task(name="approvals.tasks.close_refusal_windows")
+@alone
+def close_refusal_windows() -> int:
+    """Leave one entry for refusals that were counted instead of recorded singly."""
+    return refusals.close_windows()
+
+
+@shared_task(name="approvals.tasks.forget_old_answers")
+@alone
+def forget_old_answers() -> int:
+    """Delete remembered answers whose time is over."""
+    return idempotency.forget_old()
+
+
+@shared_task(name="approvals.tasks.forget_old_sessions")
+@alone
+def forget_old_sessions() -> None:
+    """Delete sessions that have ended."""
+    call_command("clearsessions")

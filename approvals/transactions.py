@@ -1,0 +1,101 @@
+"""The one way a verb holds its transaction: durable, limited in time, its refusals recorded, its answer remembered.
+
+What a verb does inside is its own; nothing here knows a request or a decision.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from django.db import DatabaseError, OperationalError, connection, transaction
+
+from agents.problems import Problem
+from approvals.errors import DecisionRefused
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+TIME_LIMIT_SECONDS = 5
+#: SQLSTATEs that mean "somebody else holds it" or "it took too long": nothing was done, try again.
+_BUSY = {"55P03", "57014", "25P03", "25P04", "40001", "40P01"}
+
+
+class Once(Protocol):
+    """What `idempotency` brings: claim the key first, keep the answer last."""
+
+    def claim(self) -> None:
+        """Raise where this call was already answered, or is being answered."""
+
+    def keep(self, result: Any) -> None:
+        """Remember the answer to a result."""
+
+    def keep_refusal(self, problem: Problem) -> None:
+        """Remember the answer to a refusal."""
+
+
+def sqlstate_of(error: BaseException) -> str | None:
+    """The SQLSTATE behind a Django database error, None where there is none."""
+    return getattr(error.__cause__, "sqlstate", None)
+
+
+@contextmanager
+def time_limited(seconds: int = TIME_LIMIT_SECONDS, *, lock_seconds: int = TIME_LIMIT_SECONDS) -> Iterator[None]:
+    """A durable transaction that PostgreSQL ends after `seconds`; busy and timed-out ones raise 503 `busy`."""
+    try:
+        with transaction.atomic(durable=True):
+            with connection.cursor() as cursor:
+                # transaction_timeout came with PostgreSQL 17; on 15 and 16 the other two bound it
+                cursor.execute(
+                    "SELECT set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true),"
+                    " set_config('idle_in_transaction_session_timeout', %(ms)s, true),"
+                    " CASE WHEN current_setting('server_version_num')::int >= 170000"
+                    " THEN set_config('transaction_timeout', %(ms)s, true) END",
+                    {"ms": f"{seconds * 1000}", "lock": f"{lock_seconds * 1000}"},
+                )
+            yield
+    except OperationalError as error:
+        if sqlstate_of(error) in _BUSY:
+            raise Problem("busy", "Somebody else is changing this just now; try again.") from error
+        raise
+
+
+def verb(act: Callable[P, R]) -> Callable[Concatenate[P], R]:
+    """Make a keyword-only function one durable transaction.
+
+    A refusal (`Problem`, `DecisionRefused`) undoes what the function did, then leaves its own evidence (the callable
+    in its `evidence`) and commits that before it is raised again. `once`, where given, claims its key before the
+    function runs and keeps the answer in the same transaction.
+    """
+
+    @functools.wraps(act)
+    def run(*args: Any, once: Once | None = None, **keywords: Any) -> R:
+        refusal: Problem | DecisionRefused | None = None
+        with time_limited():
+            if once is not None:
+                once.claim()
+            try:
+                with transaction.atomic():
+                    result = act(*args, **keywords)
+            except (Problem, DecisionRefused) as raised:
+                refusal = raised
+                evidence = getattr(raised, "evidence", None)
+                if evidence is not None:
+                    evidence()
+                if once is not None and isinstance(raised, Problem):
+                    once.keep_refusal(raised)
+            else:
+                if once is not None:
+                    once.keep(result)
+        if refusal is not None:
+            raise refusal
+        return result
+
+    return run
+
+
+def illegal(error: DatabaseError) -> str | None:
+    """Which of the database's own promises a write broke: `late`, `transition`, `quorum`; None for other errors."""
+    return {"CS410": "late", "CS409": "transition", "CS422": "quorum"}.get(sqlstate_of(error) or "")
