@@ -1,0 +1,1 @@
+"""How the parts are plugged together; no domain rule lives here."""

@@ -1,0 +1,18 @@
+"""The ASGI application: the body limit, then the long waits, then Django. No rule of the domain is here."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+from django.core.asgi import get_asgi_application  # noqa: E402 - settings are named above
+
+django_application = get_asgi_application()
+
+from django.conf import settings  # noqa: E402 - ready only now
+
+from config.body_limit import BodyLimit  # noqa: E402
+from config.waits import Waits  # noqa: E402
+
+application = BodyLimit(Waits(django_application), limit=settings.API_BODY_LIMIT_BYTES)

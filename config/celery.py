@@ -1,0 +1,28 @@
+"""Celery and its schedule. Every task is short, may run twice, and reads what is due from PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+from django.conf import settings  # noqa: E402 - the variable above names them
+
+app = Celery("countersign", set_as_current=True)
+app.conf.update(settings.CELERY)
+app.autodiscover_tasks(["approvals", "audit"])
+
+
+def _every(seconds: float, task: str) -> dict[str, object]:
+    # A message that was not taken within one interval has been overtaken by the next one.
+    return {"task": task, "schedule": seconds, "options": {"expires": max(1, seconds)}}
+
+
+app.conf.beat_schedule = {
+    "default denial": _every(1, "approvals.tasks.expire_due"),
+    "counted refusals": _every(10, "approvals.tasks.close_refusal_windows"),
+    "remembered answers": _every(3600, "approvals.tasks.forget_old_answers"),
+    "old sessions": _every(3600, "approvals.tasks.forget_old_sessions"),
+}

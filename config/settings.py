@@ -1,0 +1,245 @@
+"""Settings, read once from the environment and typed; no default here opens anything in production.
+
+Nothing is decided here: what policy, people or deadlines mean lives in the apps.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from csp.constants import NONE, SELF
+from environs import Env
+
+from config.logs import configuration as logging_configuration
+
+env = Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+DEBUG = env.bool("DEBUG", False)
+DEMO = env.bool("DEMO", False)  # the demo organisation may be made, and its sign-ins are written to var/demo.json
+TESTING = env.bool("COUNTERSIGN_TESTING", False)  # set by tests/conftest.py alone
+SECRET_KEY = env.str("SECRET_KEY")
+BASE_URL = env.str("BASE_URL", "http://localhost:8000").rstrip("/")  # the issuer of grants, and of links
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", [urlsplit(BASE_URL).hostname or "localhost", "localhost", "127.0.0.1", "[::1]"])
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", 0)  # how many X-Forwarded-For hops, from the right, are ours
+METRICS_TOKEN = env.str("METRICS_TOKEN", "")
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.mfa",
+    "rest_framework",
+    "drf_spectacular",
+    "django_htmx",
+    "template_partials.apps.SimpleAppConfig",
+    "audit",
+    "accounts",
+    "agents",
+    "approvals",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "config.middleware.NoStore",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "config.middleware.SignInForFragments",
+    "django_structlog.middlewares.RequestMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+APPEND_SLASH = False  # a redirect turns a POST into a GET; pages declare their slash, the API answers both
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "OPTIONS": {
+            "loaders": [
+                (
+                    "template_partials.loader.Loader",
+                    [
+                        (
+                            "django.template.loaders.cached.Loader",
+                            ["django.template.loaders.filesystem.Loader", "django.template.loaders.app_directories.Loader"],
+                        )
+                    ],
+                )
+            ],
+            "builtins": ["template_partials.templatetags.partials", "config.assets"],
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "config.context.page",
+            ],
+        },
+    }
+]
+
+# -- PostgreSQL: one alias; which role it connects as is the process's (COUNTERSIGN_ROLE, set by manage.py) ----------
+DATABASE_URL = env.str("DATABASE_URL")
+DATABASE_ROLE_URLS = {
+    "app": DATABASE_URL,
+    "owner": env.str("DATABASE_OWNER_URL", "") or DATABASE_URL,
+    "sealer": env.str("DATABASE_SEALER_URL", "") or DATABASE_URL,
+    "eraser": env.str("DATABASE_ERASER_URL", "") or DATABASE_URL,
+}
+ROLES_SEPARATED = len(set(DATABASE_ROLE_URLS.values())) == len(DATABASE_ROLE_URLS)
+COUNTERSIGN_ROLE = env.str("COUNTERSIGN_ROLE", "app")
+_pool = env.int("DATABASE_POOL", 0)  # connections a web process may hold; 0: one a thread, as commands and workers want
+_database = env.dj_db_url("DATABASE_URL")
+if COUNTERSIGN_ROLE != "app":
+    with env.prefixed("DATABASE_"):
+        _database = env.dj_db_url(f"{COUNTERSIGN_ROLE.upper()}_URL", DATABASE_URL)
+DATABASES: dict[str, Any] = {
+    "default": {
+        **_database,
+        "ENGINE": "django.db.backends.postgresql",
+        "CONN_MAX_AGE": 0 if _pool else 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            **dict(_database.get("OPTIONS", {})),
+            # An acknowledged write is on disk: with it off a killed server lost 18 of 15 275.
+            # No writer's transaction may outlive the sealer's floor (30 s).
+            "options": "-c synchronous_commit=on -c idle_in_transaction_session_timeout=30s -c timezone=UTC",
+            **({"pool": {"min_size": 1, "max_size": _pool, "timeout": 5}} if _pool else {}),
+        },
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# -- Redis: messages, wake-ups and counters; it may be lost at any moment --------------------------------------------
+REDIS_URL = env.str("REDIS_URL", "redis://localhost:6379/0")
+REDIS_TIMEOUT_SECONDS = 0.25  # a Redis that hangs is away
+REDIS_RETRY_SECONDS = 5.0  # and stays away this long before it is tried again
+CELERY = {
+    # kombu spells a Redis behind a socket file its own way
+    "broker_url": REDIS_URL.replace("unix://", "redis+socket://", 1),
+    "broker_connection_retry_on_startup": True,
+    "broker_transport_options": {"socket_timeout": 5, "socket_connect_timeout": REDIS_TIMEOUT_SECONDS},
+    "task_acks_late": True,
+    "task_reject_on_worker_lost": True,
+    "task_ignore_result": True,
+    "task_time_limit": 60,
+    "worker_prefetch_multiplier": 1,
+    "worker_hijack_root_logger": False,
+    "worker_cancel_long_running_tasks_on_connection_loss": True,
+    "timezone": "UTC",
+}
+
+# -- keys, all distinct; the log key is read by the sealer alone -----------------------------------------------------
+GRANT_KEY_PATH = env.str("GRANT_KEY_PATH", "")
+AUDIT_KEY_PATH = env.str("AUDIT_KEY_PATH", "")
+AUDIT_OUTSIDE_PATH = env.str("AUDIT_OUTSIDE_PATH", "")
+AUDIT_ORIGIN_HOST = env.str("AUDIT_ORIGIN_HOST", urlsplit(BASE_URL).hostname or "localhost")
+
+# -- people -----------------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/queue/"
+ACCOUNT_LOGOUT_REDIRECT_URL = "/accounts/login/"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"  # people are invited, never self-registered
+ACCOUNT_ADAPTER = "accounts.sign_in.ClosedAdapter"
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_SESSION_REMEMBER = False
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+# Secure only over https, so that the demo on http://localhost signs in.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BASE_URL.startswith("https://")
+CSRF_TRUSTED_ORIGINS = [BASE_URL]
+CSRF_FAILURE_VIEW = "config.errors.csrf_failure"
+EMAIL_BACKEND = env.str("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend" if DEMO else "django.core.mail.backends.smtp.EmailBackend")
+if TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_HSTS_SECONDS = 31_536_000 if BASE_URL.startswith("https://") else 0
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "manifest-src": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+
+# -- the agents' API --------------------------------------------------------------------------------------------------
+API_BODY_LIMIT_BYTES = 256 * 1024
+API_RATE_PER_SECOND = env.int("API_RATE_PER_SECOND", 20)
+API_RATE_BURST = env.int("API_RATE_BURST", 200)
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["agents.authentication.KeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["agents.authentication.HasScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["agents.throttling.KeyThrottle"],
+    "DEFAULT_RENDERER_CLASSES": ["agents.wire.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["agents.wire.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "agents.schema.ProblemAutoSchema",
+    "EXCEPTION_HANDLER": "agents.wire.handler",
+    "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
+    "FORMAT_SUFFIX_KWARG": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Countersign",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "DESCRIPTION": "Agents ask, policy and people decide, silence means no.",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVERS": [{"url": "/"}],
+}
+
+# -- files, words, times ----------------------------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = env.path("STATIC_ROOT", BASE_DIR / "var" / "staticfiles")
+WHITENOISE_USE_FINDERS = True  # the checkout serves its own files; an image runs collectstatic
+LANGUAGE_CODE = "en"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+POLICY_PACK = env.str("POLICY_PACK", "demo" if DEMO else "")  # loaded into an empty database as the bootstrap version
+
+LOGGING_CONFIG = None
+logging_configuration(json=not DEBUG and not DEMO and not TESTING, level=env.str("LOG_LEVEL", "WARNING" if TESTING else "INFO"))

@@ -1,0 +1,29 @@
+"""Every address, in one place."""
+
+from __future__ import annotations
+
+from django.urls import include, path, re_path
+from django.views.generic import RedirectView
+
+from approvals.api.grants import jwks
+from config import assets, errors, health, pages
+
+urlpatterns = [
+    path("", RedirectView.as_view(url="/queue/")),
+    path("assets/<str:name>", assets.serve, name="asset"),
+    path("accounts/", include("allauth.account.urls")),
+    path("accounts/2fa/", include("allauth.mfa.urls")),
+    path("preferences/theme/", pages.theme, name="theme"),
+    path("", include("approvals.web.urls")),
+    path("api/v1/", include("approvals.api.urls")),
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path(".well-known/jwks.json", jwks),
+    path(".well-known/audit-key", health.audit_key),
+    re_path(r"^api/.*$", errors.api_not_found),
+]
+
+handler400 = "config.errors.bad_request"
+handler403 = "config.errors.forbidden"
+handler404 = "config.errors.not_found"
+handler500 = "config.errors.server_error"

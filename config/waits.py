@@ -1,0 +1,171 @@
+"""Long waits in front of Django: `GET …/{id}?wait=` and `…/events` hold an event here, not a thread and a connection.
+
+Each read is Django's own (key, scope, gate, renderer), inside a small number of threads; this module only decides
+when to read again. A view leaves beside its response what is needed for that (`countersign.seen`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
+
+from config.body_limit import App, Message, Receive, Scope, Send
+from config.hub import Hub
+
+_PATH = re.compile(r"/api/v1/requests/([0-9a-fA-F-]{36})(/events)?/?")
+MAX_WAIT_SECONDS = 60
+KEEP_ALIVE_SECONDS = 10.0
+READS_AT_ONCE = 16
+_GRACE_SECONDS = 0.002  # so that a read at the deadline finds it passed by the database's clock
+
+
+@dataclass
+class Captured:
+    """Django's answer, held back until it is time to send it."""
+
+    status: int = 0
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytes = b""
+    seen: dict[str, Any] | None = None
+
+    async def send_to(self, send: Send) -> None:
+        """Send it as it is."""
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+class Waits:
+    """Holds those who wait; everything else goes straight on."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._hub = Hub()
+        self._reads = asyncio.Semaphore(READS_AT_ONCE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a wait or a stream, or pass the request on."""
+        found = _PATH.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
+        if found is None:
+            await self._app(scope, receive, send)
+            return
+        request_id, events = found[1].lower(), found[2] is not None
+        seconds = 0 if events else _seconds(scope)
+        if not events and seconds == 0:
+            await self._app(scope, receive, send)
+            return
+        with self._hub.waiting(request_id) as changed:
+            first = await self._read(scope)
+            if first.seen is None:  # refused, or not there: Django has said why
+                await first.send_to(send)
+                return
+            held = self._stream(scope, send, changed, first) if events else self._wait(scope, send, changed, first, seconds)
+            await _until_gone(held, receive)
+
+    async def _read(self, scope: Scope, *, again: bool = False) -> Captured:
+        """One answer of Django's, its request taken as the caller sent it; `again` costs no rate-limit token."""
+        captured = Captured()
+        inner = {**scope, "countersign.again": again}
+
+        async def nothing_more() -> Message:
+            if not told:
+                told.append(True)
+                return {"type": "http.request", "body": b"", "more_body": False}
+            return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]  # never ends
+
+        async def capture(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                captured.status, captured.headers = message["status"], list(message["headers"])
+            else:
+                captured.body += message.get("body", b"")
+
+        told: list[bool] = []
+        async with self._reads:
+            await self._app(inner, nothing_more, capture)
+        captured.seen = inner.get("countersign.seen") if captured.status in (200, 304) else None
+        return captured
+
+    async def _wait(
+        self, scope: Scope, send: Send, changed: asyncio.Event, answer: Captured, seconds: int
+    ) -> None:
+        """Answer when the request is final or asks something (with If-None-Match: when the ETag changes), or in time."""
+        conditional = any(name == b"if-none-match" for name, _ in scope["headers"])
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while answer.seen is not None:
+            done = answer.status != 304 if conditional else answer.seen["answer"]
+            if done or loop.time() >= end:
+                break
+            await _pause(changed, min(end - loop.time(), _until_deadline(answer.seen)))
+            changed.clear()
+            answer = await self._read(scope, again=True)
+        await answer.send_to(send)
+
+    async def _stream(self, scope: Scope, send: Send, changed: asyncio.Event, answer: Captured) -> None:
+        """Send the present state and each change until the request is final; a comment when nothing happens."""
+        headers = [(name, value) for name, value in answer.headers if name.lower() != b"content-length"]
+        await send({"type": "http.response.start", "status": 200, "headers": [*headers, (b"x-accel-buffering", b"no")]})
+        last = _last_event_id(scope)
+        while answer.seen is not None:
+            if last is None or answer.seen["version"] > last:
+                last = answer.seen["version"]
+                await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+            if answer.seen["final"]:
+                break
+            moved = await _pause(changed, min(KEEP_ALIVE_SECONDS, _until_deadline(answer.seen)))
+            if not moved and _until_deadline(answer.seen) > KEEP_ALIVE_SECONDS:
+                answer.seen["seconds_left"] -= KEEP_ALIVE_SECONDS
+                await send({"type": "http.response.body", "body": b": keep-alive\n\n", "more_body": True})
+                continue
+            changed.clear()
+            answer = await self._read(scope, again=True)
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _seconds(scope: Scope) -> int:
+    """The `wait` asked for; 0 where there is none or it is not one (Django then says so)."""
+    wait = parse_qs(scope["query_string"].decode("latin-1")).get("wait", ["0"])[-1]
+    return int(wait) if re.fullmatch(r"[0-9]{1,2}", wait) and int(wait) <= MAX_WAIT_SECONDS else 0
+
+
+def _until_deadline(seen: dict[str, Any]) -> float:
+    """Seconds until the request expires by itself; for a final one, for ever."""
+    return float("inf") if seen["final"] else max(0.0, seen["seconds_left"]) + _GRACE_SECONDS
+
+
+def _last_event_id(scope: Scope) -> int | None:
+    value = dict(scope["headers"]).get(b"last-event-id", b"")
+    return int(value) if value.isdigit() and len(value) < 10 else None
+
+
+async def _pause(changed: asyncio.Event, seconds: float) -> bool:
+    """Wait until something changed (True) or the time is over (False)."""
+    try:
+        async with asyncio.timeout(None if seconds == float("inf") else seconds):
+            await changed.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _until_gone(held: Awaitable[None], receive: Receive) -> None:
+    """Run what holds the caller until it has answered, or the caller has gone."""
+    work = asyncio.ensure_future(held)
+
+    async def gone() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    watch = asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()
+    finally:
+        for task in (work, watch):
+            task.cancel()
+
+
