@@ -9,17 +9,34 @@ import multiprocessing
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from honcho.environ import parse_procfile
 from honcho.manager import Manager
+from honcho.printer import Printer
 from honcho.process import Process
 
 from config.embedded.environment import for_process
 
 LEADER = "web"  # when it ends, everything ends; the others are started again
 PAUSE_SECONDS = 2.0  # between a process's end and its new start
+
+
+class Outlet:
+    """Standard output that may go away: a closed terminal must not keep us from stopping in order."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stdout.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stdout.flush()
+
+    def isatty(self) -> bool:
+        return sys.stdout.isatty()
 
 
 class Lasting(Process):
@@ -37,16 +54,17 @@ class Lasting(Process):
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
         self._events = events
+        supervisor = os.getppid()
         while True:
             self._child = self._child_ctor(self.cmd, env=self.env, cwd=self.cwd, preexec_fn=_heed_signals)
             self._send_message({"pid": self._child.pid}, type="start")
             for line in iter(self._child.stdout.readline, b""):
                 self._send_message(line)
             self._child.wait()
-            if self.name == LEADER or self.stopping.is_set():
+            if self.name == LEADER or self.stopping.is_set() or os.getppid() != supervisor:
                 break
             self._send_message(f"ended ({self._child.returncode}); starting it again\n".encode())
-            if self.stopping.wait(PAUSE_SECONDS):
+            if self.stopping.wait(PAUSE_SECONDS) or os.getppid() != supervisor:
                 break
         self._send_message({"returncode": self._child.returncode}, type="stop")
 
@@ -61,7 +79,7 @@ class Supervisor(Manager):
     """honcho's manager, whose processes know when the end has come."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(Printer(Outlet()))
         self.stopping = multiprocessing.Event()
         self._process_ctor = Lasting
 

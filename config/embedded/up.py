@@ -238,25 +238,21 @@ def _end(supervisor: subprocess.Popen[bytes], services: cluster.Services) -> Non
         supervisor.kill()
         supervisor.wait()
     servers = {server.process.pid for server in services.servers if server.process is not None}
-    left = [
-        process
-        for child in psutil.Process().children()
-        if child.pid not in servers
-        for process in (child, *_descendants(child))
-    ]
-    for process in left:
-        with suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, stubborn = psutil.wait_procs(left, timeout=3)
-    for process in stubborn:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(stubborn, timeout=3)
+    for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):
+        # Asked anew each time: what was started, or lost its parent, meanwhile is among our children now.
+        left = [
+            each for child in psutil.Process().children() if child.pid not in servers for each in _line(child)
+        ]
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        psutil.wait_procs(left, timeout=3)
 
 
-def _descendants(process: psutil.Process) -> list[psutil.Process]:
+def _line(process: psutil.Process) -> list[psutil.Process]:
+    """A process and all its descendants."""
     try:
-        return list(process.children(recursive=True))
+        return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
 

@@ -36,8 +36,8 @@ def chromium() -> str | None:
     if _try([sys.executable, "-m", "playwright", "install", "chromium"]):
         return None
     raise NoBrowser(
-        "The browser's tests need Chromium and none could be installed: install it (apt-get install chromium, "
-        f"or {sys.executable} -m playwright install chromium) and run the tests again."
+        "The browser's tests need Chromium and none could be installed: apt-get install chromium, "
+        f"or {sys.executable} -m playwright install chromium, then run the tests again."
     )
 
 
