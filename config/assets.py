@@ -1,7 +1,7 @@
-"""Our stylesheet, script and icons, each joined in memory into one compressed file whose address names its content.
+"""Our stylesheet, script and icons, each joined in memory into one compressed file named after its content.
 
-Nothing is compiled or rewritten here, and nothing is written to disk: the files under static/ are what browsers get,
-one behind the other, so that a cold page stays within eight requests and a checkout needs no build step.
+Nothing is compiled, rewritten or written to disk here: browsers get the files under static/, one behind
+the other, so that a cold page stays within eight requests and a checkout needs no build step.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def address(name: str) -> str:
 @login_not_required
 @require_safe
 def serve(request: HttpRequest, name: str) -> HttpResponse:
-    """One joined file. For ever cacheable under its own digest; an old page's address gets today's file, not kept."""
+    """One joined file: kept for ever under its own digest; an old page's address gets today's, not kept."""
     match = NAME.fullmatch(name)
     joined = f"{match['stem']}.{match['kind']}" if match else ""
     if match is None or joined not in ("app.css", "app.js", "icons.svg"):
