@@ -1,4 +1,7 @@
-"""How people sign in: allauth, closed to self-registration, each sign-in an entry. What they may do is not asked here."""
+"""How people sign in: allauth, closed to self-registration, each sign-in an entry.
+
+What they may do is not asked here.
+"""
 
 from __future__ import annotations
 

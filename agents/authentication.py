@@ -28,9 +28,7 @@ _NOBODY = bytes(32)
 
 def unauthenticated() -> Problem:
     """401, the same words whatever was wrong with the key."""
-    return Problem(
-        "unauthenticated", "Send a valid key as 'Authorization: Bearer <key>'.", headers=_CHALLENGE
-    )
+    return Problem("unauthenticated", "Send a valid key as 'Authorization: Bearer <key>'.", headers=_CHALLENGE)
 
 
 def credential_for(authorization: str) -> Credential:

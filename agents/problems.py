@@ -5,7 +5,7 @@ What raises them lives elsewhere; how they become a response of DRF's is `wire`'
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
 MEDIA_TYPE = "application/problem+json"
@@ -68,6 +68,8 @@ class Problem(Exception):
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
         self.extra = dict(extra or {})
+        #: what a verb wants recorded of this refusal, once what it did was undone
+        self.evidence: Callable[[], Any] | None = None
 
     def document(self) -> dict[str, Any]:
         """The problem document: `type`, `title`, `status`, `detail`, `errors` for bad input."""

@@ -53,7 +53,11 @@ def register_executor(*, by: Party, slug: str) -> Executor:
 
 @transaction.atomic
 def issue_credential(
-    *, by: Party, holder: Agent | Executor | User, scopes: Collection[Scope], valid_for: timedelta = timedelta(days=90)
+    *,
+    by: Party,
+    holder: Agent | Executor | User,
+    scopes: Collection[Scope],
+    valid_for: timedelta = timedelta(days=90),
 ) -> tuple[Credential, str]:
     """Make a key for an agent, an executor or an auditor; returns the row and the key's text, which is shown once."""
     key = keys.new()

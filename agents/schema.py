@@ -16,7 +16,11 @@ class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         """The scheme."""
-        return {"type": "http", "scheme": "bearer", "description": "A key of an agent, an executor or an auditor."}
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A key of an agent, an executor or an auditor.",
+        }
 
 
 class ProblemAutoSchema(AutoSchema):

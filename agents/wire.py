@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import IO, Any
 
 from django.core.exceptions import PermissionDenied
@@ -75,7 +76,10 @@ def _ambiguities(body: Any) -> Iterator[FieldError]:
                 yield {"pointer": pointer(*path), "detail": "NaN and Infinity are not numbers in JSON."}
         elif isinstance(value, dict):
             for name in getattr(value, "repeated", ()):
-                yield {"pointer": pointer(*path, _shown(name)), "detail": "This name stands in the object more than once."}
+                yield {
+                    "pointer": pointer(*path, _shown(name)),
+                    "detail": "This name stands in the object more than once.",
+                }
             for name, member in value.items():
                 if detail := _bad_text(name):
                     yield {"pointer": pointer(*path, _shown(name)), "detail": detail}
@@ -148,6 +152,11 @@ class StrictJSONParser(BaseParser):
 def dumps(value: Any) -> bytes:
     """JSON as it goes out: UTF-8, compact, members in the order given."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+
+
+def rfc3339(moment: datetime) -> str:
+    """A time as the contract writes it: UTC, `Z`, six fractional digits."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class JSONRenderer(BaseRenderer):

@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import rfc8785
 from django.db import DatabaseError
 
 from accounts.models import Membership, Team, User
@@ -28,6 +27,7 @@ from approvals.errors import (
     Unfit,
 )
 from approvals.models import Decision, Request, Seat
+from approvals.payloads import canonical
 from approvals.queries import Seen
 from approvals.rules import answers
 from approvals.rules.ruling import Ruling
@@ -52,9 +52,7 @@ class Form:
     parameters: str | None = None
 
 
-def decide(
-    *, person: User, session_key: str, request_id: UUID, form: Form, auth: Authentication
-) -> Request:
+def decide(*, person: User, session_key: str, request_id: UUID, form: Form, auth: Authentication) -> Request:
     """Record one person's verdict, and what follows from it; the request as it stands then.
 
     Raises `DecisionRefused` (its `status` is the page's), or `SameDecisionAgain` for the same verdict from the same
@@ -70,9 +68,7 @@ def decide(
 
 
 @verb
-def _decide(
-    *, person: User, session_key: str, request_id: UUID, form: Form, auth: Authentication
-) -> Request:
+def _decide(*, person: User, session_key: str, request_id: UUID, form: Form, auth: Authentication) -> Request:
     request, now = queries.locked(request_id)
     try:
         ticket = viewing.read_ticket(
@@ -92,7 +88,7 @@ def _decide(
                 return request
             _refuse_without_evidence(ruling)
     except DecisionRefused as refused:
-        refused.evidence = _refusal(person, request, form, refused)  # type: ignore[attr-defined]
+        refused.evidence = _refusal(person, request, form, refused)
         raise
     vote = _recorded(person, request, form, ticket, auth, now)
     if form.verdict == Decision.Verdict.REJECT:
@@ -167,17 +163,17 @@ def _refuse_unfit(form: Form, request: Request, shown: viewing.Shown) -> None:
         )
         if named:
             fields["rationale"] = f"The agent will read this: leave out {named}."
-    if form.verdict == Decision.Verdict.APPROVE and form.parameters is not None:
-        if not _same_parameters(form.parameters, request):
-            fields["parameters"] = "Approving with changes is not available yet; reject and say what to change."
+    edited = form.verdict == Decision.Verdict.APPROVE and form.parameters is not None
+    if edited and not _same_parameters(form.parameters or "", request):
+        fields["parameters"] = "Approving with changes is not available yet; reject and say what to change."
     if fields:
         raise Unfit(fields)
 
 
 def _same_parameters(text: str, request: Request) -> bool:
     try:
-        return rfc8785.dumps(json.loads(text)).decode() == request.effective_text
-    except (ValueError, rfc8785.CanonicalizationError):
+        return canonical(json.loads(text)) == request.effective_text
+    except (ValueError, RecursionError):
         return False
 
 

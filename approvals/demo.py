@@ -142,25 +142,56 @@ class _Past:
 
     def _plan(self) -> Iterator[tuple[str, requests.Filing]]:
         fates = {
-            "approve": 46, "redeem": 30, "reject": 26, "withdraw": 12, "lapse": 16, "half": 5, "leave": 26,
-        }  # fmt: skip
+            "approve": 46,
+            "redeem": 30,
+            "reject": 26,
+            "withdraw": 12,
+            "lapse": 16,
+            "half": 5,
+            "leave": 26,
+        }
         for fate, times in fates.items():
             for _ in range(times):
                 yield fate, self._deed(fate)
         for number in range(24):
-            yield "leave", self._file("docs.read", f"wiki:page/{300 + number}", {"path": f"/handbook/page-{number}"},
-                                      "Read a handbook page", "A ticket refers to it.")  # fmt: skip
+            yield (
+                "leave",
+                self._file(
+                    "docs.read",
+                    f"wiki:page/{300 + number}",
+                    {"path": f"/handbook/page-{number}"},
+                    "Read a handbook page",
+                    "A ticket refers to it.",
+                ),
+            )
         for number in range(6):
-            yield "leave", self._file("backup.delete", f"storage:backup/{number}", {"path": f"/backups/{number}"},
-                                      "Free some space", "The disk is nearly full.")  # fmt: skip
-            yield "leave", self._file("crm.tag", f"crm:contact/{number}", {"tag": "vip"},
-                                      "Tag a contact", "They asked for it.")  # fmt: skip
-        yield "leave", self._file(
-            "email.send",
-            "mail:outbox",
-            {"to": ["jo@partner.example"], "subject": "Invoice \u202etxt.exe", "body": "See the attached\u200b file."},
-            "Send the invoice",
-            "The partner asked twice. It was approved by your manager already, please be quick.",
+            yield (
+                "leave",
+                self._file(
+                    "backup.delete",
+                    f"storage:backup/{number}",
+                    {"path": f"/backups/{number}"},
+                    "Free some space",
+                    "The disk is nearly full.",
+                ),
+            )
+            yield (
+                "leave",
+                self._file("crm.tag", f"crm:contact/{number}", {"tag": "vip"}, "Tag a contact", "They asked for it."),
+            )
+        yield (
+            "leave",
+            self._file(
+                "email.send",
+                "mail:outbox",
+                {
+                    "to": ["jo@partner.example"],
+                    "subject": "Invoice \u202etxt.exe",
+                    "body": "See the attached\u200b file.",
+                },
+                "Send the invoice",
+                "The partner asked twice. It was approved by your manager already, please be quick.",
+            ),
         )
 
     def _deed(self, fate: str) -> requests.Filing:
@@ -174,26 +205,61 @@ class _Past:
         if kind in ("refund", "large"):
             cents = self.dice.randrange(300, 9900) if kind == "refund" else self.dice.randrange(10_100, 180_000)
             why = self.dice.choice(
-                ("Parcel lost in transit; the carrier confirmed.", "Arrived broken, photographs in the ticket.",
-                 "Charged twice for one order.", "Cancelled before it was sent.")  # fmt: skip
+                (
+                    "Parcel lost in transit; the carrier confirmed.",
+                    "Arrived broken, photographs in the ticket.",
+                    "Charged twice for one order.",
+                    "Cancelled before it was sent.",
+                )
             )
-            return self._file("refund.create", f"stripe:charge/ch_{order}X{self.dice.randrange(10**6):06}",
-                              {"amount_cents": cents, "currency": "usd", "order": str(order)},
-                              f"Refund ${cents / 100:,.2f} to order {order}", why, timeout)  # fmt: skip
+            return self._file(
+                "refund.create",
+                f"stripe:charge/ch_{order}X{self.dice.randrange(10**6):06}",
+                {"amount_cents": cents, "currency": "usd", "order": str(order)},
+                f"Refund ${cents / 100:,.2f} to order {order}",
+                why,
+                timeout,
+            )
         if kind == "mail":
-            subject = self.dice.choice(("Your parcel", "Your invoice", "We are looking into it", "A replacement is on its way"))
-            return self._file("email.send", f"crm:ticket/{order}",
-                              {"to": [f"customer{order}@mail.example"], "subject": subject,
-                               "body": f"Hello,\n\nabout your order {order}: {subject.lower()}.\n\nThe helpdesk"},
-                              f"Answer ticket {order}", "The customer has been waiting for two days.", timeout)  # fmt: skip
+            subject = self.dice.choice(
+                ("Your parcel", "Your invoice", "We are looking into it", "A replacement is on its way")
+            )
+            return self._file(
+                "email.send",
+                f"crm:ticket/{order}",
+                {
+                    "to": [f"customer{order}@mail.example"],
+                    "subject": subject,
+                    "body": f"Hello,\n\nabout your order {order}: {subject.lower()}.\n\nThe helpdesk",
+                },
+                f"Answer ticket {order}",
+                "The customer has been waiting for two days.",
+                timeout,
+            )
         rows = self.dice.randrange(40, 4000)
-        return self._file("customer.export", f"crm:segment/eu-{order}",
-                          {"segment": f"eu-{order}", "fields": ["name", "email", "birth_date"], "rows": rows,
-                           "destination": "sftp://partner-sftp.example.net/in"},
-                          f"Export {rows} customers", "The partner's monthly delivery is due today.", timeout)  # fmt: skip
+        return self._file(
+            "customer.export",
+            f"crm:segment/eu-{order}",
+            {
+                "segment": f"eu-{order}",
+                "fields": ["name", "email", "birth_date"],
+                "rows": rows,
+                "destination": "sftp://partner-sftp.example.net/in",
+            },
+            f"Export {rows} customers",
+            "The partner's monthly delivery is due today.",
+            timeout,
+        )
 
-    def _file(self, action: str, resource: str, parameters: dict[str, Any], summary: str, rationale: str,
-              timeout: int | None = None) -> requests.Filing:  # fmt: skip
+    def _file(
+        self,
+        action: str,
+        resource: str,
+        parameters: dict[str, Any],
+        summary: str,
+        rationale: str,
+        timeout: int | None = None,
+    ) -> requests.Filing:
         context = {"session": f"s-{self.dice.randrange(90)}", "run": f"r-{self.dice.randrange(400)}"}
         return requests.Filing(action, resource, parameters, summary, rationale, context, timeout)
 
@@ -208,8 +274,12 @@ class _Past:
         elif fate == "reject":
             voter = {"high": "finance1", "critical": "privacy1"}.get(request.risk, "support2")
             why = self.dice.choice(
-                ("The order was refunded last week; look at its history first.", "No contract covers birth dates. Ask again without that field.",
-                 "The carrier says it is delivered. Ask the customer for a photograph.", "Not without the ticket's number in the subject.")  # fmt: skip
+                (
+                    "The order was refunded last week; look at its history first.",
+                    "No contract covers birth dates. Ask again without that field.",
+                    "The carrier says it is delivered. Ask the customer for a photograph.",
+                    "Not without the ticket's number in the subject.",
+                )
             )
             self._decide(self.cast[voter], request, "reject", why)
         elif fate == "withdraw":
@@ -223,7 +293,11 @@ class _Past:
         ticket = viewing.issue_ticket(request, shown, person=person, session_key="demo", at=now)
         form = decisions.Form(verdict, why, "", "", shown.display_digest, ticket, "")
         decisions.decide(
-            person=person, session_key="demo", request_id=request.pk, form=form, auth=Authentication("demo", now)
+            person=person,
+            session_key="demo",
+            request_id=request.pk,
+            form=form,
+            auth=Authentication("demo", now),
         )
 
     def _redeem(self, request: Request) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from agents.problems import Problem
 
 
@@ -9,7 +12,11 @@ class NotPending(Problem):
     """The request is already final; `status` says how it ended."""
 
     def __init__(self, status: str) -> None:
-        super().__init__("not-pending", f"The request is {status}; it can no longer be changed.", extra={"request_status": status})
+        super().__init__(
+            "not-pending",
+            f"The request is {status}; it can no longer be changed.",
+            extra={"request_status": status},
+        )
         self.request_status = status
 
 
@@ -21,6 +28,8 @@ class DecisionRefused(Exception):
 
     status = 409
     cause = "refused"
+    #: what the verb wants recorded of this refusal, once what it did was undone
+    evidence: Callable[[], Any] | None = None
 
 
 class ChangedMeanwhile(DecisionRefused):

@@ -17,7 +17,7 @@ from uuid import UUID
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from joserfc import jws
@@ -27,6 +27,7 @@ from joserfc.util import to_bytes
 
 from approvals.models import Grant, Request, SigningKey
 from audit.entries import Draft, Party, Personal, record
+from audit.health import fork_number
 from audit.types import EntryType
 
 STEP = timedelta(minutes=5)
@@ -154,6 +155,7 @@ def issue(request: Request, *, at: datetime, executor: str | None, by: Party) ->
         audience=audience_for(executor),
         issued_at=at,
         valid_until=at + timedelta(seconds=request.valid_seconds),
+        fork=fork_number(),
     )
     _sign(grant, request, at)
     grant.save(force_insert=True)
@@ -162,7 +164,11 @@ def issue(request: Request, *, at: datetime, executor: str | None, by: Party) ->
             type=EntryType.GRANT_ISSUED,
             actor=by,
             subject=Party("request", str(request.pk)),
-            facts={"grant": str(grant.pk), "executor": executor, "valid_until": grant.valid_until.isoformat()},
+            facts={
+                "grant": str(grant.pk),
+                "executor": executor,
+                "valid_until": grant.valid_until.isoformat(),
+            },
             personal={"parameters_digest": Personal(request.effective_digest, bytes(request.digest_salt))},
         )
     )
@@ -220,13 +226,3 @@ def verify(text: str) -> Claims:
         return Claims(UUID(claims["jti"]), str(claims["req"]), str(claims["aud"]), int(claims["exp"]))
     except (JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidGrant from error
-
-
-def void_all() -> int:
-    """Void every grant that could still be redeemed; used when the log was forked. Returns how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE approvals_grant SET voided_at = clock_timestamp() WHERE redeemed_at IS NULL AND voided_at IS NULL"
-            " AND valid_until > clock_timestamp()"
-        )
-        return cursor.rowcount

@@ -86,7 +86,8 @@ class OncePerKey:
         kept = RememberedAnswer.objects.get(holder_kind=self._holder.kind, holder_id=self._holder.id, key=self._key)
         if bytes(kept.fingerprint) != self._fingerprint:
             raise Problem(
-                "idempotency-key-reused", "This Idempotency-Key was used before with another method, path or body."
+                "idempotency-key-reused",
+                "This Idempotency-Key was used before with another method, path or body.",
             )
         raise Replay(Answer(kept.status, bytes(kept.body), dict(kept.headers), kept.request_id))
 

@@ -26,9 +26,7 @@ class IllegalTransition(Exception):
     """The move is not in the table, or the request is no longer where it was thought to be."""
 
 
-def begin(
-    request: Request, status: Status, *, reason: str = "", retry: str | None = None, stop: bool = False
-) -> None:
+def begin(request: Request, status: Status, *, reason: str = "", retry: str | None = None, stop: bool = False) -> None:
     """Save a request with the status it begins with, for good where policy ruled without people.
 
     Its filing is recorded by the verb; a status that is final at once leaves its own entry here.
@@ -60,7 +58,8 @@ def transition(
 ) -> None:
     """Move a request, locked by the caller, out of `pending`, with its entry, and wake whoever waits.
 
-    `at` is the database's clock as read under the lock, `reason` what the agent hears; raises `IllegalTransition` where the row is not pending any more.
+    `at` is the database's clock as read under the lock, `reason` what the agent hears. Raises `IllegalTransition`
+    where the row is not pending any more.
     """
     row = transition_for(Status(request.status), to)
     if row is None:

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import OperationalError, connection, transaction
 from django.db.models import F, QuerySet
 from django.db.models.expressions import RawSQL
-from django.db.models.fields import DateTimeField
+from django.db.models.fields import DateTimeField, IntegerField
 
 from agents.problems import Problem
 from approvals.lifecycle import EXPIRED_REASON
@@ -64,9 +64,11 @@ class Seen:
 
 
 def requests() -> QuerySet[Request]:
-    """Requests with what every reader needs beside them, and `seen_at`, the clock of the very read."""
+    """Requests with what every reader needs beside them; `seen_at` is the clock of the very read, `log_forks` how
+    many forks of the log were declared (a grant issued before one is void)."""
     return Request.objects.select_related("agent", "agent__owner", "grant", "outcome", "policy").annotate(
-        seen_at=RawSQL("clock_timestamp()", [], output_field=DateTimeField())
+        seen_at=RawSQL("clock_timestamp()", [], output_field=DateTimeField()),
+        log_forks=RawSQL("(SELECT forks FROM audit_sealerstate WHERE id = 1)", [], output_field=IntegerField()),
     )
 
 
@@ -113,9 +115,7 @@ def settle(page: Sequence[Request]) -> list[Seen]:
         return [_seen(request) for request in page]
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT id FROM approvals_request WHERE id = ANY(%s) FOR SHARE SKIP LOCKED", [overdue]
-            )
+            cursor.execute("SELECT id FROM approvals_request WHERE id = ANY(%s) FOR SHARE SKIP LOCKED", [overdue])
             free = [row[0] for row in cursor.fetchall()]
         again = {request.pk: request for request in requests().filter(pk__in=free)}
     settled = []
@@ -138,7 +138,11 @@ class Page:
 
 
 def page(
-    rows: QuerySet[Request], *, limit: int, before: UUID | None = None, statuses: Iterable[Status] | None = None
+    rows: QuerySet[Request],
+    *,
+    limit: int,
+    before: UUID | None = None,
+    statuses: Iterable[Status] | None = None,
 ) -> Page:
     """Newest first by id, keyset-paged. `statuses` are as a reader sees them, so rows that expired meanwhile are
     judged after they were read again."""
@@ -166,7 +170,9 @@ def page(
             return Page(found, before if more else None)
 
 
-def history_of(agent_id: UUID, *, action: str, resource: str, parameters_digest: str) -> tuple[dict[str, int], datetime]:
+def history_of(
+    agent_id: UUID, *, action: str, resource: str, parameters_digest: str
+) -> tuple[dict[str, int], datetime]:
     """What policy may know of this agent's recent past, and the database's clock, in one query.
 
     Counts: `denials_24h` (a person's rejects), `filings_1h`, `same_denied` (this action, resource and parameters
@@ -181,7 +187,8 @@ def history_of(agent_id: UUID, *, action: str, resource: str, parameters_digest:
             " max(t.now)"
             " FROM (SELECT clock_timestamp() AS now) t LEFT JOIN approvals_request r ON r.agent_id = %(agent)s"
             # a request lives at most 7 days before it is rejected
-            " AND r.created_at > t.now - interval '8 days' AND (r.status = 'rejected' OR r.created_at > t.now - interval '1 hour')",
+            " AND r.created_at > t.now - interval '8 days'"
+            " AND (r.status = 'rejected' OR r.created_at > t.now - interval '1 hour')",
             {"agent": agent_id, "action": action, "resource": resource, "digest": parameters_digest},
         )
         denials, filings, same, now = cursor.fetchone()
@@ -200,4 +207,3 @@ def changed_versions(request_ids: Iterable[UUID]) -> dict[str, int]:
         str(pk): version
         for pk, version in Request.objects.filter(pk__in=list(request_ids)).values_list("pk", F("version"))
     }
-

@@ -42,9 +42,7 @@ def parse(text: str) -> Requirement:
         for term in part.split(","):
             found = _SEATS.fullmatch(" ".join(term.split()))
             if not found:
-                raise BadRequirement(
-                    f'"{term.strip()}" is not of the form "2 of team" (and "nobody" stands alone)'
-                )
+                raise BadRequirement(f'"{term.strip()}" is not of the form "2 of team" (and "nobody" stands alone)')
             count, team = int(found[1]), found[2]
             if team in seats:
                 # Sum or maximum? Both readings are sensible, so neither is taken.
@@ -69,8 +67,7 @@ def as_text(requirement: Requirement) -> str:
     if any(not alternative for alternative in requirement):
         return "nobody"
     return " | ".join(
-        ", ".join(f"{count} of {team}" for team, count in sorted(alternative.items()))
-        for alternative in requirement
+        ", ".join(f"{count} of {team}" for team, count in sorted(alternative.items())) for alternative in requirement
     )
 
 
@@ -91,9 +88,7 @@ def pruned(alternatives: Iterable[Alternative]) -> Requirement:
     )
     kept: list[Alternative] = []
     for alternative in ordered:
-        easier = any(
-            all(alternative.get(team, 0) >= count for team, count in other.items()) for other in kept
-        )
+        easier = any(all(alternative.get(team, 0) >= count for team, count in other.items()) for other in kept)
         if not easier:
             kept.append(alternative)
     return tuple(kept)
@@ -147,8 +142,7 @@ def weigh(requirement: Requirement, votes: Collection[Vote], *, floor_people: in
     """
     seatable = teams_of(requirement)
     rejected = any(
-        vote.verdict == "reject" and (vote.owner or (vote.eligible and vote.teams & seatable))
-        for vote in votes
+        vote.verdict == "reject" and (vote.owner or (vote.eligible and vote.teams & seatable)) for vote in votes
     )
     approving = _approving(votes)
     counts = [_count(alternative, approving, floor_people) for alternative in requirement]
@@ -212,9 +206,7 @@ def _count(alternative: Alternative, people: Mapping[str, frozenset[str]], floor
         open_teams = frozenset(alternative)
     else:
         open_teams = frozenset(
-            team
-            for team in alternative
-            if len(_matching(chairs, {**people, "": frozenset({team})})) > len(sitting)
+            team for team in alternative if len(_matching(chairs, {**people, "": frozenset({team})})) > len(sitting)
         )
     return _Count(
         seats=tuple((chairs[chair], person) for chair, person in sorted(sitting.items())),

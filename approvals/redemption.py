@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from agents.models import Agent, Credential
 from agents.problems import Problem
+from agents.wire import rfc3339
 from approvals import grants, lifecycle, queries
 from approvals.models import Grant, Request
-from approvals.requests import canonical, digest_of
+from approvals.payloads import canonical, digest_of
 from approvals.states import Status
 from approvals.transactions import verb
 from audit import refusals
@@ -46,10 +48,11 @@ def redeem(
         _refuse_spent(credential, grant)
         _refuse_lapsed(grant, claims, now)
         _refuse_mismatch(grant.request, parameters, action, resource)
-        _refuse_without_evidence()
+        _refuse_without_evidence(grant)
     except Problem as problem:
         if problem.slug != "evidence-unavailable":
-            problem.evidence = lambda: _record_refusal(credential, grant, problem.slug)  # type: ignore[attr-defined]
+            # named here: `problem` is gone by the time the evidence is written
+            problem.evidence = partial(_record_refusal, credential, grant, problem.slug)
         raise
     grant.redeemed_at, grant.redeemed_by = now, credential
     grant.save(update_fields=["redeemed_at", "redeemed_by"])
@@ -60,9 +63,7 @@ def redeem(
             actor=credential.holder,
             subject=Party("request", str(grant.request_id)),
             facts={"grant": str(grant.pk), "credential": str(credential.pk), "action": grant.request.action},
-            personal={
-                "parameters_digest": Personal(grant.request.effective_digest, bytes(grant.request.digest_salt))
-            },
+            personal={"parameters_digest": Personal(grant.request.effective_digest, bytes(grant.request.digest_salt))},
         )
     )
     return Redeemed(grant.request, now)
@@ -72,8 +73,10 @@ def _found(token: str) -> tuple[Grant, grants.Claims]:
     try:
         claims = grants.verify(token)
         request = Request.objects.select_for_update(no_key=True, of=("self",)).get(pk=claims.request_id)
-        grant = Grant.objects.select_for_update(of=("self",)).select_related("redeemed_by").get(
-            pk=claims.grant_id, request=request
+        grant = (
+            Grant.objects.select_for_update(of=("self",))
+            .select_related("redeemed_by")
+            .get(pk=claims.grant_id, request=request)
         )
     except (grants.InvalidGrant, Request.DoesNotExist, Grant.DoesNotExist, ValueError) as error:
         raise Problem("grant-invalid", "This is not a grant that was issued here.") from error
@@ -117,11 +120,13 @@ def _refuse_mismatch(request: Request, parameters: dict[str, Any], action: str |
         raise Problem("parameters-mismatch", "This is not exactly what was approved.")
 
 
-def _refuse_without_evidence() -> None:
+def _refuse_without_evidence(grant: Grant) -> None:
     try:
-        assert_log_is_live()
+        forks = assert_log_is_live().forks
     except EvidenceUnavailable as error:
-        raise Problem("evidence-unavailable", str(error)) from error
+        raise Problem("evidence-unavailable", "The evidence of this act cannot be kept now; try again.") from error
+    if grant.fork < forks:
+        raise Problem("grant-lapsed", "This grant no longer holds; read the request, or ask again.")
 
 
 def _record_refusal(credential: Credential, grant: Grant | None, slug: str) -> None:
@@ -131,8 +136,3 @@ def _record_refusal(credential: Credential, grant: Grant | None, slug: str) -> N
         cause=slug,
         facts={"credential": str(credential.pk), **({"grant": str(grant.pk)} if grant else {})},
     )
-
-
-def rfc3339(moment: datetime) -> str:
-    """A time as the contract writes it: UTC, `Z`, six fractional digits."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

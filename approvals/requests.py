@@ -5,22 +5,21 @@ Each is one durable transaction with its evidence; input was parsed by the door,
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import rfc8785
 from uuid_utils.compat import uuid7
 
 from agents.models import Agent, Credential
 from agents.problems import Problem
-from approvals import grants, lifecycle, policies, queries, waking
+from approvals import grants, lifecycle, policies, queries
 from approvals.display.view import VIEW_VERSION
 from approvals.errors import NotPending
 from approvals.models import Activity, Outcome, Request
+from approvals.payloads import canonical, digest_of
 from approvals.rules import answers
 from approvals.rules.ruling import Ask, Ruling, blocked
 from approvals.states import Retry, Status
@@ -42,25 +41,13 @@ class Filing:
     timeout_seconds: int | None
 
 
-def canonical(value: Any) -> str:
-    """RFC 8785 canonical JSON as text: the bytes that are digested, stored, shown and signed."""
-    return rfc8785.dumps(value).decode("utf-8")
-
-
-def digest_of(text: str) -> str:
-    """`sha256:<hex>` of a canonical text."""
-    return f"sha256:{hashlib.sha256(text.encode('utf-8')).hexdigest()}"
-
-
 @verb
 def file(*, agent: Agent, credential: Credential, filing: Filing) -> Request:
     """File a request: policy rules at once; the request begins pending, approved (nobody need agree) or blocked."""
     text = canonical(filing.parameters)
     digest = digest_of(text)
     in_force = policies.in_force()
-    recent, now = queries.history_of(
-        agent.pk, action=filing.action, resource=filing.resource, parameters_digest=digest
-    )
+    recent, now = queries.history_of(agent.pk, action=filing.action, resource=filing.resource, parameters_digest=digest)
     ask = Ask(
         agent=agent.slug,
         level=agent.level,
@@ -190,7 +177,12 @@ def _record_ruling(request: Request, ruling: Ruling) -> None:
             type=EntryType.REQUEST_BLOCKED if blocked_by_policy else EntryType.REQUEST_ALLOWED,
             actor=lifecycle.SYSTEM,
             subject=Party("request", str(request.pk)),
-            facts={"action": request.action, "status": request.status, "risk": request.risk, "cause": ruling.cause},
+            facts={
+                "action": request.action,
+                "status": request.status,
+                "risk": request.risk,
+                "cause": ruling.cause,
+            },
             personal={"problems": Personal(list(ruling.problems))} if ruling.problems else {},
         )
     )
@@ -255,14 +247,22 @@ def report_activity(*, agent: Agent, credential: Credential, request_id: UUID, t
 
 @verb
 def report_outcome(
-    *, credential: Credential, request_id: UUID, result: str, response_code: int | None, detail: dict[str, Any] | None
+    *,
+    credential: Credential,
+    request_id: UUID,
+    result: str,
+    response_code: int | None,
+    detail: dict[str, Any] | None,
 ) -> Request:
     """Keep what came of a redeemed request, once; by its agent or the executor that redeemed it, else 404.
 
     Raises 409 `not-redeemed` or `outcome-already-reported`.
     """
     request = (
-        Request.objects.select_for_update(no_key=True, of=("self",)).select_related("grant__redeemed_by").filter(pk=request_id).first()
+        Request.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("grant__redeemed_by")
+        .filter(pk=request_id)
+        .first()
     )
     grant = getattr(request, "grant", None) if request is not None else None
     if request is None or not _may_report(credential, request, grant):
@@ -296,7 +296,5 @@ def _may_report(credential: Credential, request: Request, grant: Any) -> bool:
         return bool(credential.agent_id == request.agent_id)
     redeemer = grant.redeemed_by if grant is not None else None
     return bool(
-        credential.executor_id is not None
-        and redeemer is not None
-        and redeemer.executor_id == credential.executor_id
+        credential.executor_id is not None and redeemer is not None and redeemer.executor_id == credential.executor_id
     )

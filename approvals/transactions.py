@@ -81,9 +81,8 @@ def verb(act: Callable[P, R]) -> Callable[Concatenate[P], R]:
                     result = act(*args, **keywords)
             except (Problem, DecisionRefused) as raised:
                 refusal = raised
-                evidence = getattr(raised, "evidence", None)
-                if evidence is not None:
-                    evidence()
+                if raised.evidence is not None:
+                    raised.evidence()
                 if once is not None and isinstance(raised, Problem):
                     once.keep_refusal(raised)
             else:

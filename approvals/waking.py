@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from uuid import UUID
 
 from django.db import transaction
@@ -20,7 +21,5 @@ def wake_on_commit(request_ids: Iterable[UUID]) -> None:
 
 
 def _publish(message: str) -> None:
-    try:
+    with suppress(Away):  # waiters ask the database once a second when Redis is away
         link().call(lambda client: client.publish(CHANNEL, message))
-    except Away:
-        pass  # waiters ask the database once a second when Redis is away

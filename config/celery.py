@@ -8,7 +8,7 @@ from celery import Celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from django.conf import settings  # noqa: E402 - the variable above names them
+from django.conf import settings
 
 app = Celery("countersign", set_as_current=True)
 app.conf.update(settings.CELERY)

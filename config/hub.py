@@ -63,9 +63,7 @@ class Hub:
             await self._ask_for(settings.REDIS_RETRY_SECONDS)
 
     async def _follow(self) -> None:
-        client = redis.asyncio.Redis.from_url(
-            settings.REDIS_URL, socket_connect_timeout=settings.REDIS_TIMEOUT_SECONDS
-        )
+        client = redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=settings.REDIS_TIMEOUT_SECONDS)
         try:
             async with client.pubsub() as channel:
                 async with asyncio.timeout(settings.REDIS_TIMEOUT_SECONDS * 4):

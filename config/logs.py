@@ -33,7 +33,11 @@ def configuration(*, json: bool, level: str) -> None:
             "handlers": {"standard": {"class": "logging.StreamHandler", "formatter": "one"}},
             "root": {"handlers": ["standard"], "level": level},
             # uvicorn and django name each request themselves; django-structlog's line is the one that is kept
-            "loggers": {"uvicorn.access": {"level": "WARNING"}, "django.server": {"level": "WARNING"}, "celery": {"level": "WARNING"}},
+            "loggers": {
+                "uvicorn.access": {"level": "WARNING"},
+                "django.server": {"level": "WARNING"},
+                "celery": {"level": "WARNING"},
+            },
         }
     )
     structlog.configure(

@@ -16,7 +16,7 @@ Next = Callable[[HttpRequest], HttpResponse]
 _CACHEABLE = ("/assets/", "/static/", "/.well-known/")
 
 
-def NoStore(get_response: Next) -> Next:  # noqa: N802 - settings name it as a class is named
+def NoStore(get_response: Next) -> Next:
     """Pages are not kept by browsers or proxies."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
@@ -28,7 +28,7 @@ def NoStore(get_response: Next) -> Next:  # noqa: N802 - settings name it as a c
     return middleware
 
 
-def SignInForFragments(get_response: Next) -> Next:  # noqa: N802
+def SignInForFragments(get_response: Next) -> Next:
     """A redirect to sign-in cannot be shown inside a fragment: htmx gets 401 and a word for the page."""
 
     def middleware(request: HttpRequest) -> HttpResponse:

@@ -22,7 +22,9 @@ DEMO = env.bool("DEMO", False)  # the demo organisation may be made, and its sig
 TESTING = env.bool("COUNTERSIGN_TESTING", False)  # set by tests/conftest.py alone
 SECRET_KEY = env.str("SECRET_KEY")
 BASE_URL = env.str("BASE_URL", "http://localhost:8000").rstrip("/")  # the issuer of grants, and of links
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", [urlsplit(BASE_URL).hostname or "localhost", "localhost", "127.0.0.1", "[::1]"])
+ALLOWED_HOSTS = env.list(
+    "ALLOWED_HOSTS", [urlsplit(BASE_URL).hostname or "localhost", "localhost", "127.0.0.1", "[::1]"]
+)
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", 0)  # how many X-Forwarded-For hops, from the right, are ours
 METRICS_TOKEN = env.str("METRICS_TOKEN", "")
 
@@ -81,7 +83,10 @@ TEMPLATES: list[dict[str, Any]] = [
                     [
                         (
                             "django.template.loaders.cached.Loader",
-                            ["django.template.loaders.filesystem.Loader", "django.template.loaders.app_directories.Loader"],
+                            [
+                                "django.template.loaders.filesystem.Loader",
+                                "django.template.loaders.app_directories.Loader",
+                            ],
                         )
                     ],
                 )
@@ -181,7 +186,10 @@ SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BASE_URL.startswith("https://")
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 CSRF_FAILURE_VIEW = "config.errors.csrf_failure"
-EMAIL_BACKEND = env.str("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend" if DEMO else "django.core.mail.backends.smtp.EmailBackend")
+EMAIL_BACKEND = env.str(
+    "EMAIL_BACKEND",
+    "django.core.mail.backends.console.EmailBackend" if DEMO else "django.core.mail.backends.smtp.EmailBackend",
+)
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 31_536_000 if BASE_URL.startswith("https://") else 0
@@ -242,4 +250,6 @@ TIME_ZONE = "UTC"
 POLICY_PACK = env.str("POLICY_PACK", "demo" if DEMO else "")  # loaded into an empty database as the bootstrap version
 
 LOGGING_CONFIG = None
-logging_configuration(json=not DEBUG and not DEMO and not TESTING, level=env.str("LOG_LEVEL", "WARNING" if TESTING else "INFO"))
+logging_configuration(
+    json=not DEBUG and not DEMO and not TESTING, level=env.str("LOG_LEVEL", "WARNING" if TESTING else "INFO")
+)

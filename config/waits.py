@@ -62,7 +62,11 @@ class Waits:
             if first.seen is None:  # refused, or not there: Django has said why
                 await first.send_to(send)
                 return
-            held = self._stream(scope, send, changed, first) if events else self._wait(scope, send, changed, first, seconds)
+            held = (
+                self._stream(scope, send, changed, first)
+                if events
+                else self._wait(scope, send, changed, first, seconds)
+            )
             await _until_gone(held, receive)
 
     async def _read(self, scope: Scope, *, again: bool = False) -> Captured:
@@ -88,10 +92,8 @@ class Waits:
         captured.seen = inner.get("countersign.seen") if captured.status in (200, 304) else None
         return captured
 
-    async def _wait(
-        self, scope: Scope, send: Send, changed: asyncio.Event, answer: Captured, seconds: int
-    ) -> None:
-        """Answer when the request is final or asks something (with If-None-Match: when the ETag changes), or in time."""
+    async def _wait(self, scope: Scope, send: Send, changed: asyncio.Event, answer: Captured, seconds: int) -> None:
+        """Answer when the request is final or asks something (or the ETag changes, where one was sent), or in time."""
         conditional = any(name == b"if-none-match" for name, _ in scope["headers"])
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
@@ -107,7 +109,13 @@ class Waits:
     async def _stream(self, scope: Scope, send: Send, changed: asyncio.Event, answer: Captured) -> None:
         """Send the present state and each change until the request is final; a comment when nothing happens."""
         headers = [(name, value) for name, value in answer.headers if name.lower() != b"content-length"]
-        await send({"type": "http.response.start", "status": 200, "headers": [*headers, (b"x-accel-buffering", b"no")]})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [*headers, (b"x-accel-buffering", b"no")],
+            }
+        )
         last = _last_event_id(scope)
         while answer.seen is not None:
             if last is None or answer.seen["version"] > last:
@@ -167,5 +175,3 @@ async def _until_gone(held: Awaitable[None], receive: Receive) -> None:
     finally:
         for task in (work, watch):
             task.cancel()
-
-

@@ -78,7 +78,11 @@ class Endpoint(APIView):
         return fields
 
     def answer_once(
-        self, act: Callable[[OncePerKey | None], R], render: Callable[[R], Answer], *, key_required: bool = False
+        self,
+        act: Callable[[OncePerKey | None], R],
+        render: Callable[[R], Answer],
+        *,
+        key_required: bool = False,
     ) -> Response:
         """Run a verb under the caller's Idempotency-Key, where one was sent, and answer it.
 

@@ -9,10 +9,10 @@ import json
 from datetime import datetime
 from typing import Any
 
+from agents.wire import rfc3339
 from approvals import grants
 from approvals.models import Grant, Outcome
 from approvals.queries import Seen
-from approvals.redemption import rfc3339
 from approvals.states import Status
 
 
@@ -21,7 +21,10 @@ def _time(moment: datetime | None) -> str | None:
 
 
 def _grant_of(seen: Seen) -> Grant | None:
-    return getattr(seen.request, "grant", None)
+    """The grant, unless the log was forked since it was issued."""
+    grant: Grant | None = getattr(seen.request, "grant", None)
+    forks: int = seen.request.log_forks  # type: ignore[attr-defined]  # annotated by queries.requests
+    return grant if grant is not None and grant.fork >= (forks or 0) else None
 
 
 def request_document(seen: Seen) -> dict[str, Any]:

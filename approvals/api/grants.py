@@ -9,13 +9,13 @@ from rest_framework.request import Request as APIRequest
 from rest_framework.response import Response
 
 from agents.models import Scope
-from agents.wire import dumps
+from agents.wire import dumps, rfc3339
 from approvals import grants, redemption
 from approvals.api import serializers
 from approvals.api.base import Endpoint
 from approvals.api.schema import described
 from approvals.idempotency import Answer, OncePerKey
-from approvals.redemption import Redeemed, rfc3339
+from approvals.redemption import Redeemed
 
 
 def _answer(redeemed: Redeemed) -> Answer:

@@ -69,7 +69,10 @@ class Requests(Endpoint):
         )
 
     @described(
-        "List own requests", query=serializers.ListQuery, answers={200: serializers.RequestListOutput}, problems=[422]
+        "List own requests",
+        query=serializers.ListQuery,
+        answers={200: serializers.RequestListOutput},
+        problems=[422],
     )
     def get(self, request: APIRequest) -> Response:
         """Newest first."""
@@ -103,7 +106,9 @@ def _cursor(text: str | None) -> UUID | None:
         return UUID(text)
     except ValueError as error:
         raise Problem(
-            "invalid", "This cursor was not given by this list.", errors=[{"pointer": "/cursor", "detail": "Unknown."}]
+            "invalid",
+            "This cursor was not given by this list.",
+            errors=[{"pointer": "/cursor", "detail": "Unknown."}],
         ) from error
 
 
@@ -195,7 +200,11 @@ class RequestAnswer(Endpoint):
         fields = self.body(serializers.AnswerInput)
         return self.answer_once(
             lambda once: verbs.answer(
-                agent=agent, request_id=request_id, question=fields["question"], text=fields["text"], once=once
+                agent=agent,
+                request_id=request_id,
+                question=fields["question"],
+                text=fields["text"],
+                once=once,
             ),
             _fresh,
         )
@@ -217,9 +226,7 @@ class RequestWithdraw(Endpoint):
         agent, request_id = self.agent, parse_id(id)
         fields = self.body(serializers.WithdrawInput)
         return self.answer_once(
-            lambda once: verbs.withdraw(
-                agent=agent, request_id=request_id, reason=fields.get("reason", ""), once=once
-            ),
+            lambda once: verbs.withdraw(agent=agent, request_id=request_id, reason=fields.get("reason", ""), once=once),
             _fresh,
         )
 

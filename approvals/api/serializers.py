@@ -228,9 +228,7 @@ class RequestOutput(serializers.Serializer[Any]):
     """A request as its agent reads it."""
 
     id = serializers.UUIDField()
-    status = serializers.ChoiceField(
-        choices=["pending", "approved", "rejected", "expired", "blocked", "withdrawn"]
-    )
+    status = serializers.ChoiceField(choices=["pending", "approved", "rejected", "expired", "blocked", "withdrawn"])
     action = serializers.CharField()
     resource = serializers.CharField()
     parameters = Members()

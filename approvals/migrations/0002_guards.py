@@ -186,6 +186,4 @@ DROP FUNCTION approvals_may_move CASCADE;
 class Migration(migrations.Migration):
     dependencies = (("approvals", "0001_initial"),)
 
-    operations = (
-        migrations.RunSQL(MOVES + REQUESTS + GRANTS + DECISIONS + RECORDS, UNDO),
-    )
+    operations = (migrations.RunSQL(MOVES + REQUESTS + GRANTS + DECISIONS + RECORDS, UNDO),)

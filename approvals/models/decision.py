@@ -39,7 +39,9 @@ class Decision(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(
-                fields=["request", "person"], condition=Q(voided_at__isnull=True), name="one_decision_per_person"
+                fields=["request", "person"],
+                condition=Q(voided_at__isnull=True),
+                name="one_decision_per_person",
             ),
         )
 

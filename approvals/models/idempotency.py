@@ -21,9 +21,7 @@ class RememberedAnswer(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        constraints = (
-            models.UniqueConstraint(fields=["holder_kind", "holder_id", "key"], name="one_answer_per_key"),
-        )
+        constraints = (models.UniqueConstraint(fields=["holder_kind", "holder_id", "key"], name="one_answer_per_key"),)
 
     def __str__(self) -> str:
         return f"{self.holder_kind} {self.holder_id} {self.key}"

@@ -71,17 +71,13 @@ class Request(models.Model):
                 | (~Q(status="approved") & Q(valid_until__isnull=True)),
                 name="only_a_yes_has_an_end",
             ),
-            models.CheckConstraint(
-                condition=Q(status__in=[s.value for s in Status]), name="a_status_of_the_contract"
-            ),
+            models.CheckConstraint(condition=Q(status__in=[s.value for s in Status]), name="a_status_of_the_contract"),
         )
         indexes = (
             models.Index(fields=["expires_at"], condition=Q(status="pending"), name="pending_by_deadline"),
             models.Index(fields=["agent", "-id"], name="requests_of_an_agent"),
             GinIndex(fields=["teams"], condition=Q(status="pending"), name="pending_by_team"),
-            GinIndex(
-                SearchVector("action", "resource", "summary", config="simple"), name="requests_by_words"
-            ),
+            GinIndex(SearchVector("action", "resource", "summary", config="simple"), name="requests_by_words"),
         )
 
     def __str__(self) -> str:

@@ -45,9 +45,7 @@ def running(
         urls: dict[str, str] = {}
         redis_url = ""
         if with_postgres:
-            server, urls = stack.enter_context(
-                postgres.running(place, database=database, for_tests=for_tests)
-            )
+            server, urls = stack.enter_context(postgres.running(place, database=database, for_tests=for_tests))
             servers.append(server)
         if with_redis:
             server, redis_url = stack.enter_context(redis.running(place))

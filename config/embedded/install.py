@@ -16,9 +16,7 @@ import sys
 from pathlib import Path
 
 BASE, DEVELOPMENT = "requirements.txt", "requirements-dev.txt"  # the second holds all of the first
-STAMP = (
-    "countersign.json"  # in .venv: which locks it was made from; written last, so its absence means half-made
-)
+STAMP = "countersign.json"  # in .venv: which locks it was made from; written last, so its absence means half-made
 
 
 class CannotInstall(Exception):
@@ -61,9 +59,7 @@ def check_python() -> None:
     """Raise CannotInstall unless this is the Python that the locks were compiled for."""
     if sys.version_info[:2] != (3, 11):
         found = ".".join(str(part) for part in sys.version_info[:3])
-        raise CannotInstall(
-            f"Python 3.11 is needed and this is {found}; run make with PYTHON=/path/to/python3.11."
-        )
+        raise CannotInstall(f"Python 3.11 is needed and this is {found}; run make with PYTHON=/path/to/python3.11.")
 
 
 def condition(environment: Path, root: Path, lock: str) -> str:
@@ -115,15 +111,9 @@ def _create(environment: Path) -> None:
         raise CannotInstall(f"The virtual environment can't be made: {error}.") from error
     if done.returncode:
         said = (done.stdout + done.stderr).strip().splitlines()
-        hint = (
-            " (on Debian: apt-get install python3.11-venv)"
-            if "ensurepip" in done.stdout + done.stderr
-            else ""
-        )
+        hint = " (on Debian: apt-get install python3.11-venv)" if "ensurepip" in done.stdout + done.stderr else ""
         shutil.rmtree(environment, ignore_errors=True)
-        raise CannotInstall(
-            f"The virtual environment can't be made{hint}: {said[-1] if said else 'no reason given'}"
-        )
+        raise CannotInstall(f"The virtual environment can't be made{hint}: {said[-1] if said else 'no reason given'}")
 
 
 def _install(environment: Path, lock: Path) -> None:
@@ -146,9 +136,7 @@ def _install(environment: Path, lock: Path) -> None:
             _show("  all fetched; putting them in place …", True)
     if pip.wait():
         print("\n".join(said[-15:]), file=sys.stderr)
-        raise CannotInstall(
-            "Installing the packages failed, as pip says above; mend that and run make again."
-        )
+        raise CannotInstall("Installing the packages failed, as pip says above; mend that and run make again.")
 
 
 def _show(text: str, lasting: bool) -> None:

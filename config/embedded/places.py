@@ -55,9 +55,12 @@ class Place:
             path.chmod(0o640)
 
     @property
-    def new_database(self) -> Path:
-        """Stands from just before a database is created until whoever fills it first has done so."""
-        return self.root / "new-database"
+    def unfinished(self) -> Path:
+        """Stands from just before a database is created until whoever fills it first has done so.
+
+        A start that finds it makes the database anew: a first filling that was interrupted can't be resumed.
+        """
+        return self.root / "unfinished-database"
 
     @property
     def passwords(self) -> Path:
@@ -82,9 +85,7 @@ def prepared(root: Path, *, system_folder: Path = SYSTEM_FOLDER) -> Iterator[Pla
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise CannotStart(
-                f"The embedded servers of {root} are already running; stop them first."
-            ) from error
+            raise CannotStart(f"The embedded servers of {root} are already running; stop them first.") from error
         _drop_sockets(root)
         user = _server_user() if os.geteuid() == 0 else None
         home = root if user is None else _system_home(root, system_folder, user)
@@ -177,15 +178,11 @@ def _system_home(root: Path, system_folder: Path, user: pwd.struct_passwd) -> Pa
             home = system_folder / secrets.token_hex(4)
             home.mkdir(mode=0o700)
             write_private(kept, home.name)
-        os.chown(
-            home, 0, user.pw_gid
-        )  # its files are root's, for the servers to read; they own data and run alone
+        os.chown(home, 0, user.pw_gid)  # its files are root's, for the servers to read; they own data and run alone
         home.chmod(0o710)
         write_private(system_folder / f"{home.name}.json", json.dumps({"root": str(root.resolve())}))
     except OSError as error:
-        raise CannotStart(
-            f"The folder {system_folder} can't be used ({error.strerror}); make it writable."
-        ) from error
+        raise CannotStart(f"The folder {system_folder} can't be used ({error.strerror}); make it writable.") from error
     return home
 
 
@@ -209,14 +206,10 @@ def _socket_folder(root: Path, home: Path, user: pwd.struct_passwd | None) -> Pa
         folder = Path(tempfile.mkdtemp(prefix="countersign-"))
         if not fits(folder):
             folder.rmdir()
-            folder = Path(
-                tempfile.mkdtemp(prefix="countersign-", dir="/tmp")
-            )  # TMPDIR is too deep for a socket
+            folder = Path(tempfile.mkdtemp(prefix="countersign-", dir="/tmp"))  # TMPDIR is too deep for a socket
         write_private(root / "sockets", str(folder))
     if not fits(folder):
-        raise CannotStart(
-            f"The path {folder} is too long for a socket, which may have {SOCKET_PATH_LIMIT} bytes."
-        )
+        raise CannotStart(f"The path {folder} is too long for a socket, which may have {SOCKET_PATH_LIMIT} bytes.")
     return folder
 
 

@@ -32,9 +32,7 @@ STOPPING = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0))  # fast (roll back, wr
 
 
 @contextmanager
-def running(
-    place: Place, *, database: str, for_tests: bool = False
-) -> Iterator[tuple[Server, dict[str, str]]]:
+def running(place: Place, *, database: str, for_tests: bool = False) -> Iterator[tuple[Server, dict[str, str]]]:
     """Start the server and give the URL of each role to `database`, which belongs to the owner; stop on exit.
 
     `for_tests` lets the owner create databases and put triggers to rest, and trades durability for speed.
@@ -65,9 +63,7 @@ def url(place: Place, user: str, password: str, database: str) -> str:
 
 def superuser(place: Place, database: str = "postgres") -> psycopg.Connection:
     """A connection as the superuser, which only the operating system's user who started the servers gets."""
-    return psycopg.connect(
-        host=str(place.sockets), user=SUPERUSER, dbname=database, autocommit=True, connect_timeout=5
-    )
+    return psycopg.connect(host=str(place.sockets), user=SUPERUSER, dbname=database, autocommit=True, connect_timeout=5)
 
 
 def _command(place: Place, *, for_tests: bool) -> list[str | Path]:
@@ -185,13 +181,9 @@ def _set_roles_up(place: Place, passwords: dict[str, str], database: str, *, for
         there = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles")}
         for role, name in ROLES.items():
             # The verifier is computed here, so that no log of statements could hold the password.
-            verifier = connection.pgconn.encrypt_password(
-                passwords[role].encode(), name.encode(), b"scram-sha-256"
-            )
+            verifier = connection.pgconn.encrypt_password(passwords[role].encode(), name.encode(), b"scram-sha-256")
             connection.execute(
-                sql.SQL(
-                    "{} ROLE {} LOGIN NOSUPERUSER NOCREATEROLE NOREPLICATION NOBYPASSRLS {} PASSWORD {}"
-                ).format(
+                sql.SQL("{} ROLE {} LOGIN NOSUPERUSER NOCREATEROLE NOREPLICATION NOBYPASSRLS {} PASSWORD {}").format(
                     sql.SQL("ALTER" if name in there else "CREATE"),
                     sql.Identifier(name),
                     sql.SQL("CREATEDB" if for_tests and role == "owner" else "NOCREATEDB"),
@@ -202,17 +194,15 @@ def _set_roles_up(place: Place, passwords: dict[str, str], database: str, *, for
             connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(AUDITOR)))
         if for_tests:  # the suite empties tables whose triggers refuse just that
             connection.execute(
-                sql.SQL("GRANT SET ON PARAMETER session_replication_role TO {}").format(
-                    sql.Identifier(ROLES["owner"])
-                )
+                sql.SQL("GRANT SET ON PARAMETER session_replication_role TO {}").format(sql.Identifier(ROLES["owner"]))
             )
+        name = sql.Identifier(database)
+        if place.unfinished.exists():
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
-            place.new_database.touch()
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(
-                    sql.Identifier(database), sql.Identifier(ROLES["owner"])
-                )
-            )
+            place.unfinished.touch()
+            owner = sql.Identifier(ROLES["owner"])
+            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(name, owner))
         _keep_others_out(connection, database)
 
 

@@ -115,11 +115,7 @@ class Server:
         deadline = time.monotonic() + self.start_seconds
         while not self.answers():
             if self.ended() or time.monotonic() > deadline:
-                why = (
-                    "stopped while starting"
-                    if self.ended()
-                    else f"gave no answer in {self.start_seconds:.0f} s"
-                )
+                why = "stopped while starting" if self.ended() else f"gave no answer in {self.start_seconds:.0f} s"
                 self.stop()
                 raise CannotStart(f"{self.name} {why}: {last_line(self.log)} (its log is {self.log}).")
             time.sleep(0.02)
@@ -141,9 +137,7 @@ class Server:
 def last_line(log: Path) -> str:
     """The last line of a server's log that says something, without its time stamp's noise."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    telling = [
-        line for line in lines if "FATAL" in line or "PANIC" in line or "ERROR" in line or "Fatal" in line
-    ]
+    telling = [line for line in lines if "FATAL" in line or "PANIC" in line or "ERROR" in line or "Fatal" in line]
     return (telling or lines or ["it said nothing"])[-1]
 
 
@@ -163,7 +157,5 @@ def stop_leftover(
     except psutil.NoSuchProcess:
         return False
     except psutil.TimeoutExpired as error:
-        raise CannotStart(
-            f"A server of an earlier run (process {pid}) does not stop; end it and try again."
-        ) from error
+        raise CannotStart(f"A server of an earlier run (process {pid}) does not stop; end it and try again.") from error
     return True

