@@ -44,16 +44,12 @@ def stand(store: Store, state: State, signer: Signer, path: Path) -> Standing:
     copy or not consistent with it (evidence.md: "On start, a database shorter than that file").
     """
     if state.verifier_key and state.verifier_key != str(signer.verifier):
-        raise LogRefused(
-            f"the key is not the one this log was started with, {state.verifier_key.rpartition('+')[0]}"
-        )
+        raise LogRefused(f"the key is not the one this log was started with, {state.verifier_key.rpartition('+')[0]}")
     frontier = read_frontier(store, state.size)
     newest = store.newest_checkpoint()
     if state.size:
         if newest is None or newest[0] != state.size or newest[1] != frontier.root():
-            raise LogRefused(
-                "the stored tree does not have the root of the newest checkpoint: it was tampered with"
-            )
+            raise LogRefused("the stored tree does not have the root of the newest checkpoint: it was tampered with")
         _check_newest(signer, newest[2], newest[0], newest[1])
     note = _read_outside(path)
     left_behind = note is not None and note != "" and note == state.forked_from

@@ -1,4 +1,5 @@
-"""A batch on its way into the tree: its leaves, the subtrees they complete, the checkpoint, the sealer's own words.
+"""A batch on its way into the tree: leaves, the subtrees they complete, the checkpoint, the sealer's own
+words.
 
 In memory only: nothing is read, stored or published here.
 """
@@ -97,6 +98,4 @@ def missing(verdict: Admitted) -> list[Own]:
         return []
     subject = verdict.leaf.subject
     first, last = verdict.missing
-    return [
-        Own(EntryType.ENTRY_MISSING, {"kind": subject.kind, "id": subject.id, "first": first, "last": last})
-    ]
+    return [Own(EntryType.ENTRY_MISSING, {"kind": subject.kind, "id": subject.id, "first": first, "last": last})]

@@ -46,8 +46,6 @@ def keep_sealing(
             said = "standby"
         except (LogRefused, psycopg.Error, OSError, RuntimeError) as error:
             if said != str(error):
-                log.error(
-                    "sealer_refuses" if isinstance(error, LogRefused) else "sealer_failed", error=str(error)
-                )
+                log.error("sealer_refuses" if isinstance(error, LogRefused) else "sealer_failed", error=str(error))
             said = str(error)
         stop.wait(RETRY_SECONDS)

@@ -79,9 +79,7 @@ def conninfo(role: str, *, using: str = "default") -> str:
     """A psycopg connection string for `role` on the database that connection `using` is on now (in tests, the
     test database). KeyError for a role without a URL."""
     database = connections[using].settings_dict["NAME"]
-    return make_conninfo(
-        settings.DATABASE_ROLE_URLS[role], dbname=database, application_name=f"countersign-{role}"
-    )
+    return make_conninfo(settings.DATABASE_ROLE_URLS[role], dbname=database, application_name=f"countersign-{role}")
 
 
 def grant_all(*, using: str = "default") -> None:
@@ -95,8 +93,7 @@ def grant_all(*, using: str = "default") -> None:
         if not logins:
             return
         script = [
-            sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(_schema(cursor), sql.Identifier(login))
-            for login in logins
+            sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(_schema(cursor), sql.Identifier(login)) for login in logins
         ]
         for relation, kind in _relations(cursor):
             script += _for_relation(relation, kind, logins)
@@ -148,9 +145,7 @@ def _for_relation(relation: str, kind: str, logins: dict[str, list[str]]) -> lis
     everyone = sql.SQL(", ").join([sql.SQL("PUBLIC"), *(sql.Identifier(login) for login in logins)])
     script = [sql.SQL("REVOKE ALL ON {} FROM {}").format(what, everyone)]
     for login, roles in logins.items():
-        if privileges := sorted(
-            {privilege for role in roles for privilege in _privileges(role, relation, kind)}
-        ):
+        if privileges := sorted({privilege for role in roles for privilege in _privileges(role, relation, kind)}):
             script.append(
                 sql.SQL("GRANT {} ON {} TO {}").format(
                     sql.SQL(", ").join(sql.SQL(privilege) for privilege in privileges),

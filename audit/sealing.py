@@ -211,9 +211,7 @@ class Sealer:
             own = [*self._name(state, signer), *own]
             before = self._frontier
             if state.size != before.size:
-                raise LogRefused(
-                    f"the tree has {state.size} leaves and not the {before.size} this sealer left"
-                )
+                raise LogRefused(f"the tree has {state.size} leaves and not the {before.size} this sealer left")
             chain = Party(leaves.LOG, signer.name)
             tails = store.tails({chain, *(row.subject for row in rows)})
             admission = Admission(tails, store.taken([row.entry_id for row in rows]), all_read=all_read)

@@ -96,8 +96,7 @@ class Store:
     def publish(self, size: int, floor: int) -> None:
         """Say that the sealer lives, and how much of the tree is safe outside."""
         self._exactly_one(
-            "UPDATE audit_sealerstate SET published_size = %s, floor = %s, alive_at = clock_timestamp()"
-            " WHERE id = 1",
+            "UPDATE audit_sealerstate SET published_size = %s, floor = %s, alive_at = clock_timestamp() WHERE id = 1",
             size,
             floor,
         )
@@ -111,8 +110,7 @@ class Store:
             binary=True,
         )
         return [
-            Row(position, entry_id, Party(kind, subject), *rest)
-            for position, entry_id, kind, subject, *rest in rows
+            Row(position, entry_id, Party(kind, subject), *rest) for position, entry_id, kind, subject, *rest in rows
         ]
 
     def tails(self, subjects: Iterable[Party]) -> dict[Party, Tail]:
@@ -162,9 +160,7 @@ class Store:
                 "COPY audit_leaf (index, entry_id, type, at, actor_kind, actor_id, subject_kind, subject_id,"
                 " ordinal, leaf, leaf_hash) FROM STDIN (FORMAT BINARY)"
             ) as copy:
-                copy.set_types(
-                    ["int8", "uuid", "text", "timestamptz", *["text"] * 4, "int8", "bytea", "bytea"]
-                )
+                copy.set_types(["int8", "uuid", "text", "timestamptz", *["text"] * 4, "int8", "bytea", "bytea"])
                 for placed in leaves:
                     leaf = placed.leaf
                     parties = (*leaf.actor, *leaf.subject)
@@ -188,8 +184,7 @@ class Store:
     def add_checkpoint(self, size: int, root: Hash, note: str) -> None:
         """Store a signed checkpoint."""
         self.connection.execute(
-            "INSERT INTO audit_checkpoint (size, root, note, signed_at)"
-            " VALUES (%s, %s, %s, clock_timestamp())",
+            "INSERT INTO audit_checkpoint (size, root, note, signed_at) VALUES (%s, %s, %s, clock_timestamp())",
             [size, root, note],
         )
 

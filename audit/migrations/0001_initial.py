@@ -119,9 +119,7 @@ class Migration(migrations.Migration):
                 ("content", models.JSONField()),
             ],
             options={
-                "indexes": [
-                    models.Index(fields=["subject_kind", "subject_id"], name="audit_detail_by_subject")
-                ],
+                "indexes": [models.Index(fields=["subject_kind", "subject_id"], name="audit_detail_by_subject")],
             },
         ),
         migrations.CreateModel(
@@ -144,9 +142,7 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(
                         fields=("subject_kind", "subject_id", "ordinal"), name="audit_leaf_one_per_ordinal"
                     ),
-                    models.CheckConstraint(
-                        condition=models.Q(("index__gte", 0)), name="audit_leaf_index_from_zero"
-                    ),
+                    models.CheckConstraint(condition=models.Q(("index__gte", 0)), name="audit_leaf_index_from_zero"),
                 ],
             },
         ),

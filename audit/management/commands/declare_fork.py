@@ -23,9 +23,7 @@ from audit.continuity import LogRefused
 from audit.leaves import Party
 from audit.sealing import AlreadySealing, Sealer
 
-WAIT_SECONDS = (
-    10.0  # a refusing sealer holds the lock for a moment each second; a sealing one holds it for good
-)
+WAIT_SECONDS = 10.0  # a refusing sealer holds the lock for a moment each second; a sealing one holds it for good
 
 
 class Command(BaseCommand):

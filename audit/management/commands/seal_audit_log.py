@@ -27,9 +27,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.AUDIT_OUTSIDE_PATH or not settings.AUDIT_KEY_PATH:
-            raise CommandError(
-                "AUDIT_KEY_PATH and AUDIT_OUTSIDE_PATH must say where key and outside copy are."
-            )
+            raise CommandError("AUDIT_KEY_PATH and AUDIT_OUTSIDE_PATH must say where key and outside copy are.")
         try:
             key = origins.read_key(Path(settings.AUDIT_KEY_PATH))
         except LogRefused as error:
