@@ -6,7 +6,7 @@
   const $ = (selector) => document.querySelector(selector);
   const say = (id, text) => ($(id).textContent = text);
   const title = document.title;
-  let active = Date.now(), asked = 0, checking = false, offline = false;
+  let active = Date.now(), asked = 0, checking = false, offline = false, signedOut = false;
 
   const chip = (on) => {
     const live = $("#live-chip");
@@ -35,7 +35,7 @@
     htmx.trigger(el, "poll");
   };
   setInterval(() => {
-    if (Date.now() - asked >= (Date.now() - active < 300000 ? 3000 : 30000)) ask();
+    if (!signedOut && Date.now() - asked >= (Date.now() - active < 300000 ? 3000 : 30000)) ask();
   }, 500);
   for (const name of ["pointerdown", "keydown", "scroll"]) document.addEventListener(name, () => (active = Date.now()), { passive: true });
   document.addEventListener("visibilitychange", ask);
@@ -61,7 +61,11 @@
       checking = false;
       $(".commit").disabled = false;
       unknown($("#decide").dataset.notRecorded);
-    } else if (xhr.status && xhr.status < 500 && successful) chip(true);
+    } else if (xhr.status && xhr.status < 500 && successful) {
+      chip(true);
+      if (signedOut) $("#signed-out")?.close();
+      signedOut = false;
+    }
   });
   document.addEventListener("htmx:sendError", (event) => {
     if (deciding(event) && navigator.onLine) check();
@@ -70,8 +74,10 @@
   document.addEventListener("htmx:timeout", (event) => deciding(event) && check());
   document.addEventListener("htmx:responseError", (event) => {
     const { status } = event.detail.xhr;
-    if (status === 401) $("#signed-out")?.showModal();
-    else if (deciding(event)) check();
+    if (status === 401) {
+      signedOut = true; // asked again when the reader comes back from signing in, not every 3 s
+      $("#signed-out")?.showModal();
+    } else if (deciding(event)) check();
   });
   document.addEventListener("htmx:beforeSwap", (event) => {
     // a proxy's error page holds no main: swapping it in would empty the page and lose the text
