@@ -1,6 +1,6 @@
-"""The cast most tests play with, made through the verbs: people, teams, the agent helpdesk, its keys, the demo policy.
+"""The cast most tests play with, made through the verbs: people, teams, the agent helpdesk, its keys, a policy.
 
-Helpers file, decide and make overdue; none of them writes a row by hand but `overdue`, which can't be waited for.
+Helpers file, decide and make overdue; none writes a row by hand but `overdue`, which can't be waited for.
 Verbs hold durable transactions with a time limit of their own, so tests that use them are transactional ones.
 """
 
@@ -72,9 +72,7 @@ def make_cast(*, sign_in: Collection[str] = (), only: Collection[str] | None = N
     Those named in `sign_in` get `PASSWORD` (hashing it takes time, so nobody else does); with `only`, nobody
     but these people and owner1 is made.
     """
-    teams = {
-        slug: people.create_team(by=SETTING_UP, slug=slug, name=slug.capitalize()) for slug in TEAMS
-    }
+    teams = {slug: people.create_team(by=SETTING_UP, slug=slug, name=slug.capitalize()) for slug in TEAMS}
     made = {}
     for name, (seats, roles) in PEOPLE.items():
         if only is None or name in only or name == "owner1":
@@ -93,9 +91,7 @@ def make_cast(*, sign_in: Collection[str] = (), only: Collection[str] | None = N
         ("executor", executor, (Scope.REDEEM, Scope.REPORT)),
         ("auditor", made.get("auditor1", made["owner1"]), (Scope.AUDIT,)),
     ):
-        credentials[name], keys[name] = registration.issue_credential(
-            by=SETTING_UP, holder=holder, scopes=scopes
-        )
+        credentials[name], keys[name] = registration.issue_credential(by=SETTING_UP, holder=holder, scopes=scopes)
     policy = policies.bootstrap(files=demo_policy(), by=SETTING_UP)
     return Cast(made, teams, agent, executor, policy, keys, credentials)
 
@@ -123,7 +119,7 @@ def _hashed_once() -> str:
     return make_password(PASSWORD)
 
 
-# ---- requests ------------------------------------------------------------------------------------------------------
+# ---- requests
 ORDINARY: Mapping[str, Mapping[str, Any]] = {
     "docs.read": {"path": "/handbook/refunds.md"},
     "email.send": {"to": "ada@customer.example", "subject": "Your order", "body": "It is on its way."},
@@ -184,9 +180,7 @@ def open_page(request: Request, person: User, *, whole: bool = False) -> Opened:
     fresh = queries.requests().get(pk=request.pk)
     shown = viewing.show(fresh, full=whole)
     opened = Opened(shown.display_digest, "")
-    ticket = viewing.issue_ticket(
-        fresh, shown, person=person, session_key=opened.session_key, at=queries.clock()
-    )
+    ticket = viewing.issue_ticket(fresh, shown, person=person, session_key=opened.session_key, at=queries.clock())
     return Opened(shown.display_digest, ticket)
 
 
