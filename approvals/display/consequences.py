@@ -27,9 +27,7 @@ class Consequence:
     emphasis: Emphasis = "plain"
 
 
-def block(
-    action: Action | None, facts: Facts, unknown: tuple[str, ...], valid_seconds: int
-) -> tuple[Consequence, ...]:
+def block(action: Action | None, facts: Facts, unknown: tuple[str, ...], valid_seconds: int) -> tuple[Consequence, ...]:
     """All lines in order. Without a catalogue entry the reach is unknown and said to be."""
     lines = list(_unknown_action() if action is None else _of_action(action, facts))
     if unknown:

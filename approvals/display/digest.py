@@ -36,11 +36,8 @@ def confirms(canonical: str, typed: str) -> bool:
         return spaceless in ("".join(canonical.split()), "".join(fact.split())) and bool(spaceless)
     if isinstance(fact, bool) or fact is None:
         return spaceless == canonical
-    return _without_separators(spaceless) == canonical
-
-
-def _without_separators(typed: str) -> str:
-    """A number without its thousands separators; a point counts as one only between groups of three."""
-    typed = typed.replace("−", "-")
-    plain = re.sub(r"[,'’_]", "", typed)
-    return plain.replace(".", "") if re.fullmatch(r"-?[0-9]{1,3}(\.[0-9]{3}){1,}", plain) else plain
+    plain = re.sub("[,'’_]", "", spaceless.replace("−", "-"))
+    # A point separates thousands only where the fact is whole and the groups are of three.
+    if isinstance(fact, int) and re.fullmatch(r"-?[0-9]{1,3}(\.[0-9]{3})+", plain):
+        plain = plain.replace(".", "")
+    return plain == canonical

@@ -153,9 +153,7 @@ def build_view(
     )
 
 
-def _line(
-    action: Action | None, name: Literal["title", "act", "keep", "headline"], facts: Facts
-) -> Runs | None:
+def _line(action: Action | None, name: Literal["title", "act", "keep", "headline"], facts: Facts) -> Runs | None:
     return None if action is None else first_filled(getattr(action, name), facts, TITLE_AT_MOST)
 
 

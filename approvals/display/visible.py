@@ -161,6 +161,4 @@ def _host_note(link: str) -> str | None:
 def punycode(host: str) -> str:
     """A host as the network sees it, `xn--…` for each label that isn't ASCII."""
     labels = re.split("[.\u3002\uff0e\uff61]", unicodedata.normalize("NFKC", host).casefold())
-    return ".".join(
-        label if label.isascii() else f"xn--{label.encode('punycode').decode('ascii')}" for label in labels
-    )
+    return ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode('ascii')}" for label in labels)

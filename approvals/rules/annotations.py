@@ -101,9 +101,7 @@ def duration(text: str, at_most: int) -> int:
 
 
 class _Reader:
-    def __init__(
-        self, annotations: Mapping[str, Any], teams: Collection[str], people: Collection[str]
-    ) -> None:
+    def __init__(self, annotations: Mapping[str, Any], teams: Collection[str], people: Collection[str]) -> None:
         self.annotations, self.teams, self.people = annotations, teams, people
         self.problems: list[str] = []
 

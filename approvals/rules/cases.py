@@ -75,10 +75,7 @@ def read_cases(text: str) -> list[Case]:
 
 def read_folder(folder: Path) -> dict[str, list[Case]]:
     """All cases of a pack on disk, by the name of their file."""
-    return {
-        path.name: read_cases(path.read_text(encoding="utf-8"))
-        for path in sorted(folder.glob("tests/*.toml"))
-    }
+    return {path.name: read_cases(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("tests/*.toml"))}
 
 
 def _case(row: Mapping[str, Any]) -> Case:

@@ -253,9 +253,7 @@ class _Reader:
             last = parsed[-1]
             for pointer in sorted(last.needs):
                 if not schemas.always_there(self.schema, pointer):
-                    self.problems.append(
-                        f"renderer.{key}: its last line needs {pointer}, which may be absent"
-                    )
+                    self.problems.append(f"renderer.{key}: its last line needs {pointer}, which may be absent")
         return parsed
 
     def _parsed(self, texts: list[str], where: str) -> tuple[Template, ...]:

@@ -52,6 +52,8 @@ class Engine:
     def _rule(self, ask: Ask) -> Ruling:
         if ask.phase not in _PHASES or ask.level not in (1, 2, 3):
             raise _CannotAsk(f"phase {ask.phase}, level {ask.level}")
+        if ask.hour not in range(24) or ask.weekday not in range(1, 8):
+            raise _CannotAsk(f"hour {ask.hour}, weekday {ask.weekday}")
         if ask.phase == _OBSERVED:
             return blocked(answers.NOT_OPEN, "observation")
         action = self._catalogue.get(ask.action)
@@ -123,9 +125,7 @@ class Engine:
         asked = {"agent": ask.agent, "level": ask.level, "action": ask.action, "resource": ask.resource}
         covering = [policy for policy in self._policies.values() if policy.covers(**asked)]  # type: ignore[arg-type]  # the keys are the keywords
         forbids = [
-            policy.terms
-            for policy in covering
-            if isinstance(policy.terms, ForbidTerms) and policy.unconditional
+            policy.terms for policy in covering if isinstance(policy.terms, ForbidTerms) and policy.unconditional
         ]
         if forbids:
             return _by_forbids(forbids, ())

@@ -30,17 +30,13 @@ def floors(ruling: Ruling, action: Action, level: int) -> Breach | None:
     if ruling.outcome == "blocked":
         return None
     if level < action.lowest_level:
-        return Breach(
-            answers.NOT_OPEN, "floor-level", f"{action.name} is open from level {action.lowest_level} only"
-        )
+        return Breach(answers.NOT_OPEN, "floor-level", f"{action.name} is open from level {action.lowest_level} only")
     people = 0 if ruling.requirement is None else quorum.fewest_people(ruling.requirement)
     least = max(people_at_least(ruling.risk), 1 if action.high_impact else 0)
     if people < least:
         # Only what the catalogue does not know can raise the risk of a valid version under a floor.
         answer = answers.NOT_UNDERSTOOD if ruling.risk_unknown else answers.CANNOT_BE_CHECKED
-        return Breach(
-            answer, "floor-people", f"{ruling.risk} risk in {action.domain} needs {least} people or more"
-        )
+        return Breach(answer, "floor-people", f"{ruling.risk} risk in {action.domain} needs {least} people or more")
     if ruling.risk == "critical" and not ruling.stepup:
         return Breach(answers.CANNOT_BE_CHECKED, "floor-stepup", "critical needs step-up")
     if ruling.risk == "critical" and action.salient is None:

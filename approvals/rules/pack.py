@@ -32,9 +32,7 @@ class InvalidPack(Exception):
 class Pack:
     """One immutable version: its digest, its catalogue, its policies. Safe to share between threads."""
 
-    def __init__(
-        self, digest: str, catalogue: Mapping[str, Action], policies: Sequence[Policy], text: str
-    ) -> None:
+    def __init__(self, digest: str, catalogue: Mapping[str, Action], policies: Sequence[Policy], text: str) -> None:
         self.digest = digest
         self.catalogue = catalogue
         self.policies = tuple(policies)

@@ -58,9 +58,7 @@ headline = "{{amount}} is done"
 """
 
 
-def action_file(
-    name: str, *, effect: str = "write", external: bool = False, domain: str = "general"
-) -> dict[str, str]:
+def action_file(name: str, *, effect: str = "write", external: bool = False, domain: str = "general") -> dict[str, str]:
     """One catalogue file with parameters `amount` (required), `note`, `rate`, `to`, `owner`, `address`."""
     text = _ACTION.format(name=name, effect=effect, external=str(external).lower(), domain=domain)
     return {f"actions/{name}.toml": text}
@@ -95,9 +93,7 @@ def pack_of(*policies: str, more: dict[str, str] | None = None) -> Pack:
 def problems_of(*policies: str, files: dict[str, str] | None = None, people: tuple[str, ...] = ()) -> str:
     """All that is wrong with a pack, as one text; fails the test when nothing is."""
     with pytest.raises(InvalidPack) as caught:
-        load_pack(
-            {"test.cedar": "\n".join(policies), **CATALOGUE, **(files or {})}, teams=TEAMS, people=people
-        )
+        load_pack({"test.cedar": "\n".join(policies), **CATALOGUE, **(files or {})}, teams=TEAMS, people=people)
     return "\n".join(caught.value.problems)
 
 
@@ -119,9 +115,7 @@ def ask(
         "recent": dict.fromkeys(RECENT, 0),
         **more,
     }
-    return Ask(
-        level=level, action=action, parameters={"amount": 1} if parameters is None else parameters, **given
-    )
+    return Ask(level=level, action=action, parameters={"amount": 1} if parameters is None else parameters, **given)
 
 
 def ruling_of(*policies: str, **question: Any) -> Ruling:
