@@ -21,7 +21,7 @@ class Services:
     database_urls: dict[str, str]
     redis_url: str
     servers: tuple[Server, ...]
-    place: places.Place
+    place: places.Place | None  # None where neither server is embedded
 
 
 @contextmanager
@@ -39,6 +39,10 @@ def running(
     has an empty URL. Raises CannotStart with one sentence. `for_tests`: the owner may create databases;
     nothing is synced to disk.
     """
+    if not (with_postgres or with_redis):
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield Services({}, "", (), None)
+        return
     with ExitStack() as stack:
         place = stack.enter_context(places.prepared(root))
         servers: list[Server] = []

@@ -196,13 +196,13 @@ def _set_roles_up(place: Place, passwords: dict[str, str], database: str, *, for
             connection.execute(
                 sql.SQL("GRANT SET ON PARAMETER session_replication_role TO {}").format(sql.Identifier(ROLES["owner"]))
             )
-        name = sql.Identifier(database)
+        wanted = sql.Identifier(database)
         if place.unfinished.exists():
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(wanted))
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
             place.unfinished.touch()
             owner = sql.Identifier(ROLES["owner"])
-            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(name, owner))
+            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(wanted, owner))
         _keep_others_out(connection, database)
 
 

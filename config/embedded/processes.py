@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -135,10 +136,10 @@ class Server:
 
 
 def last_line(log: Path) -> str:
-    """The last line of a server's log that says something, without its time stamp's noise."""
+    """The last line of a server's log that tells most, without its time stamp."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    telling = [line for line in lines if "FATAL" in line or "PANIC" in line or "ERROR" in line or "Fatal" in line]
-    return (telling or lines or ["it said nothing"])[-1]
+    telling = [line for line in lines if re.search("FATAL|PANIC|ERROR", line, re.IGNORECASE)]
+    return re.sub(r"^[\d-]+ [\d:.]+ UTC \[\d+\] ", "", (telling or lines or ["it said nothing"])[-1])
 
 
 def stop_leftover(

@@ -162,10 +162,12 @@ def _manage(what: str, command: list[str], whole: dict[str, str]) -> None:
 def _make_demo(given: dict[str, str], whole: dict[str, str], services: cluster.Services) -> None:
     """Make the demo organisation, once: in a database we have just created, or where DEMO=1 asks for it."""
     asked = given.get("DEMO") == "1" and not (ROOT / "var" / "demo.json").exists()
-    first = services.place.unfinished.exists()
+    unfinished = services.place.unfinished if services.place and services.database_urls else None
+    first = unfinished is not None and unfinished.exists()
     if whole.get("DEMO") == "1" and (first or asked):
         _manage("Making the demo organisation, once …", ["make_demo"], whole)
-    services.place.unfinished.unlink(missing_ok=True)
+    if unfinished is not None:
+        unfinished.unlink(missing_ok=True)
 
 
 def _supervise(whole: dict[str, str], services: cluster.Services) -> None:
