@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts.models import Membership, Role, RoleGrant, Team, User
 from audit.entries import Draft, Party, Personal, record
@@ -90,3 +90,17 @@ def roles_of(user: User) -> frozenset[Role]:
 def teams_of(user: User) -> frozenset[str]:
     """The slugs of the teams this person sits in."""
     return frozenset(user.memberships.values_list("team__slug", flat=True))
+
+
+def teams_and_roles_of(user: User) -> tuple[frozenset[str], frozenset[Role]]:
+    """`teams_of` and `roles_of` in one query, for what every page asks."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT ARRAY(SELECT t.slug FROM accounts_membership m JOIN accounts_team t ON t.id = m.team_id"
+            " WHERE m.user_id = %(user)s),"
+            " ARRAY(SELECT role FROM accounts_rolegrant WHERE user_id = %(user)s"
+            " AND (expires_at IS NULL OR expires_at > now()))",
+            {"user": user.pk},
+        )
+        teams, roles = cursor.fetchone()
+    return frozenset(teams), frozenset(Role(role) for role in roles)

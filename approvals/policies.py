@@ -5,7 +5,7 @@ What a policy means is `rules`' to say; proposing and activating later versions 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from uuid import UUID
@@ -38,6 +38,9 @@ class InForce:
         return self.pack.rule(ask)
 
 
+_MISSING = InForce(None, "", None, ("The policy version of this request is missing.",))
+
+
 def in_force() -> InForce:
     """The version activated last; one query, compiled at the first use and whenever teams change."""
     with connection.cursor() as cursor:
@@ -54,16 +57,19 @@ def in_force() -> InForce:
 
 def version(version_id: UUID | None) -> InForce:
     """A version by id, as frozen into a request; one query."""
+    return versions([version_id] if version_id is not None else []).get(version_id, _MISSING)
+
+
+def versions(version_ids: Iterable[UUID | None]) -> dict[UUID | None, InForce]:
+    """Versions by id, however many in one query; those that do not exist are left out."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT digest, ARRAY(SELECT slug FROM accounts_team ORDER BY slug)"
-            " FROM approvals_policyversion WHERE id = %s",
-            [version_id],
+            "SELECT id, digest, ARRAY(SELECT slug FROM accounts_team ORDER BY slug)"
+            " FROM approvals_policyversion WHERE id = ANY(%s)",
+            [[version_id for version_id in set(version_ids) if version_id is not None]],
         )
-        row = cursor.fetchone()
-    if version_id is None or row is None:
-        return InForce(None, "", None, ("The policy version of this request is missing.",))
-    return _compiled(version_id, row[0], tuple(row[1]))
+        rows = cursor.fetchall()
+    return {row[0]: _compiled(row[0], row[1], tuple(row[2])) for row in rows}
 
 
 @lru_cache(maxsize=64)
