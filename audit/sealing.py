@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,19 @@ from audit.notes import Signer
 from audit.store import State, Store
 from audit.types import EntryType
 
-BATCH = 4096
-PAUSE_SECONDS = 0.25  # between two looks at pending when the last batch was not full
-ALIVE_SECONDS = 1.0
-HEARTBEAT_SECONDS = 60.0
-FULL_SCAN_SECONDS = 60.0
-# Over the 30 s that a trigger allows between recording an entry and its commit: no row can appear below the
-# floor.
-FLOOR_SECONDS = 35.0
+
+@dataclass(frozen=True)
+class Pace:
+    """How much at once (rows), and how often (seconds). The defaults are evidence.md's; tests hurry."""
+
+    batch: int = 4096
+    pause: float = 0.25  # between two looks at pending when the last batch was not full
+    alive: float = 1.0
+    heartbeat: float = 60.0
+    full_scan: float = 60.0
+    # Over the 30 s that a trigger allows between recording an entry and its commit: no row can appear below the floor.
+    floor: float = 35.0
+
 
 log = structlog.get_logger(__name__)
 
@@ -52,14 +58,14 @@ class Sealer:
         host: str,
         outside_path: Path,
         *,
-        batch: int = BATCH,
+        pace: Pace = Pace(),
     ) -> None:
         """`host` becomes part of the log's origin at its first start, and is not looked at again."""
         self._store = Store(connection)
         self._key = key
         self._host = host
         self._outside = outside_path
-        self._batch = batch
+        self._pace = pace
         self._frontier = merkle.Frontier()
         self._signer: Signer | None = None
         self._newest_note: str | None = None
@@ -162,16 +168,16 @@ class Sealer:
         published).
         """
         now = time.monotonic()
-        full_scan = now - self._scanned_at >= FULL_SCAN_SECONDS or not self._scanned_at
-        rows = self._store.pending(0 if full_scan else self._floor, self._batch)
-        if full_scan and len(rows) < self._batch:
+        full_scan = now - self._scanned_at >= self._pace.full_scan or not self._scanned_at
+        rows = self._store.pending(0 if full_scan else self._floor, self._pace.batch)
+        if full_scan and len(rows) < self._pace.batch:
             self._scanned_at = now
-        own = [Own(EntryType.HEARTBEAT)] if not rows and now - self._appended_at >= HEARTBEAT_SECONDS else []
+        own = [Own(EntryType.HEARTBEAT)] if not rows and now - self._appended_at >= self._pace.heartbeat else []
         if rows or own:
             try:
                 self._seal(rows, own, all_read=full_scan)
             except LookFurther:
-                rows = self._store.pending(0, self._batch)
+                rows = self._store.pending(0, self._pace.batch)
                 self._seal(rows, own, all_read=True)
             self.publish()
         self._move_floor(now, rows)
@@ -191,14 +197,14 @@ class Sealer:
         self.start()
         while not stop.is_set():
             try:
-                if self.seal_batch() == self._batch:
+                if self.seal_batch() == self._pace.batch:
                     continue
-                if time.monotonic() - self._published_at >= ALIVE_SECONDS:
+                if time.monotonic() - self._published_at >= self._pace.alive:
                     self.publish()
             except OSError as error:
                 # Sealed, not published: `alive_at` goes stale, and what needs live evidence is refused.
                 log.error("outside_copy_not_written", error=str(error))
-            stop.wait(PAUSE_SECONDS)
+            stop.wait(self._pace.pause)
         self.stop()
 
     def _seal(self, rows: Sequence[Row], own: Sequence[Own], *, all_read: bool = False) -> None:
@@ -258,5 +264,5 @@ class Sealer:
     def _move_floor(self, now: float, rows: Sequence[Row]) -> None:
         if rows:
             self._reads.append((now, rows[-1].position))
-        while self._reads and now - self._reads[0][0] >= FLOOR_SECONDS:
+        while self._reads and now - self._reads[0][0] >= self._pace.floor:
             self._floor = max(self._floor, self._reads.popleft()[1])

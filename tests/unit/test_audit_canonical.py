@@ -20,8 +20,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 ADMITTED = st.recursive(
     st.none() | st.booleans() | st.integers(-canonical.MAX_INTEGER, canonical.MAX_INTEGER) | TEXT,
     lambda inner: (
-        st.lists(inner, max_size=5)
-        | st.dictionaries(st.text(st.characters(max_codepoint=127)), inner, max_size=5)
+        st.lists(inner, max_size=5) | st.dictionaries(st.text(st.characters(max_codepoint=127)), inner, max_size=5)
     ),
     max_leaves=30,
 )
