@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 
 from agents.problems import MEDIA_TYPE, Problem
 from agents.wire import dumps
@@ -58,7 +59,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
             "detail": "Something failed here. A retry with the same Idempotency-Key is safe.",
         }
         return HttpResponse(dumps(document), status=500, content_type=MEDIA_TYPE)
-    return render(request, "500.html", status=500)
+    # without the request: what broke may be what a page is made with
+    return HttpResponse(render_to_string("500.html"), status=500)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "", **_: Any) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""What every page's answer passes through: no caching, and a word for fragments of the signed-out.
+"""What a page's answer passes through, and a machine's call does not; no caching, and a word for the signed-out.
 
 That a person must be signed in is Django's own LoginRequiredMiddleware's work: a page that forgets to ask is closed.
 """
@@ -6,14 +6,58 @@ That a person must be signed in is Django's own LoginRequiredMiddleware's work: 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.middleware import AuthenticationMiddleware, LoginRequiredMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import CsrfViewMiddleware
+from django.middleware.gzip import GZipMiddleware
+from django.middleware.locale import LocaleMiddleware
 from django.shortcuts import resolve_url
+from django_htmx.middleware import HtmxMiddleware
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 Next = Callable[[HttpRequest], HttpResponse]
 
+#: Called by machines. The documentation page is drawn for people, but needs none of theirs either.
+MACHINES = ("/api/", "/.well-known/", "/healthz", "/readyz", "/metrics")
 _CACHEABLE = ("/assets/", "/static/", "/.well-known/")
+
+
+def for_pages(middleware: Any) -> Any:
+    """The same middleware, passed by for a machine's call."""
+
+    def factory(get_response: Next) -> Next:
+        inner = middleware(get_response)
+
+        def call(request: HttpRequest) -> HttpResponse:
+            response: HttpResponse = (get_response if request.path.startswith(MACHINES) else inner)(request)
+            return response
+
+        hook = getattr(inner, "process_view", None)
+        if hook is not None:
+
+            def process_view(request: HttpRequest, *rest: Any) -> Any:
+                return None if request.path.startswith(MACHINES) else hook(request, *rest)
+
+            call.process_view = process_view  # type: ignore[attr-defined]  # where Django looks for it
+        return call
+
+    return factory
+
+
+GZip = for_pages(GZipMiddleware)
+WhiteNoise = for_pages(WhiteNoiseMiddleware)
+Session = for_pages(SessionMiddleware)
+Locale = for_pages(LocaleMiddleware)
+Csrf = for_pages(CsrfViewMiddleware)
+Authentication = for_pages(AuthenticationMiddleware)
+LoginRequired = for_pages(LoginRequiredMiddleware)
+Messages = for_pages(MessageMiddleware)
+Htmx = for_pages(HtmxMiddleware)
 
 
 def NoStore(get_response: Next) -> Next:
@@ -28,6 +72,7 @@ def NoStore(get_response: Next) -> Next:
     return middleware
 
 
+@for_pages
 def SignInForFragments(get_response: Next) -> Next:
     """A redirect to sign-in cannot be shown inside a fragment: htmx gets 401 and a word for the page."""
 

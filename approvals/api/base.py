@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
+from django.conf import settings
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request as APIRequest
 from rest_framework.response import Response
@@ -51,6 +52,9 @@ class Endpoint(APIView):
 
     def body(self, serializer: type[Serializer[Any]]) -> dict[str, Any]:
         """The posted body, validated; the problem `invalid` with pointers otherwise."""
+        raw: bytes = self.request._request.body  # before DRF reads the stream: a key's fingerprint is over the bytes
+        if len(raw) > settings.API_BODY_LIMIT_BYTES:  # the ASGI front refuses it earlier, while it is received
+            raise Problem("too-large", "A body may be 256 KiB at most.")
         data = self.request.data
         if not isinstance(data, dict):
             raise Problem(

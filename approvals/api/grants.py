@@ -42,6 +42,7 @@ class Redeem(Endpoint):
 
     @described(
         "Redeem a grant, once",
+        operation="redeemGrant",
         body=serializers.RedeemInput,
         answers={200: serializers.RedeemedOutput},
         problems=[409, 410, 413, 415, 422, 503],

@@ -44,6 +44,7 @@ class Requests(Endpoint):
 
     @described(
         "File a request",
+        operation="fileRequest",
         body=serializers.RequestInput,
         answers={201: serializers.RequestOutput},
         problems=[409, 413, 415, 422, 503],
@@ -70,6 +71,7 @@ class Requests(Endpoint):
 
     @described(
         "List own requests",
+        operation="listRequests",
         query=serializers.ListQuery,
         answers={200: serializers.RequestListOutput},
         problems=[422],
@@ -119,6 +121,7 @@ class RequestDetail(Endpoint):
 
     @described(
         "Read a request, and wait for its end",
+        operation="readRequest",
         query=serializers.ReadQuery,
         answers={200: serializers.RequestOutput, 304: None},
         problems=[404, 422, 503],
@@ -167,6 +170,7 @@ class RequestEvents(Endpoint):
 
     @described(
         "Follow a request by Server-Sent Events",
+        operation="followRequest",
         answers={200: "text/event-stream"},
         problems=[404, 503],
         last_event_id=True,
@@ -190,6 +194,7 @@ class RequestAnswer(Endpoint):
 
     @described(
         "Answer a reviewer's question",
+        operation="answerQuestion",
         body=serializers.AnswerInput,
         answers={200: serializers.RequestOutput},
         problems=[404, 409, 413, 415, 422, 503],
@@ -217,6 +222,7 @@ class RequestWithdraw(Endpoint):
 
     @described(
         "Take a pending request back",
+        operation="withdrawRequest",
         body=serializers.WithdrawInput,
         answers={200: serializers.RequestOutput},
         problems=[404, 409, 413, 415, 422, 503],
@@ -238,6 +244,7 @@ class RequestOutcome(Endpoint):
 
     @described(
         "Report what came of a redeemed request",
+        operation="reportOutcome",
         body=serializers.OutcomeInput,
         answers={200: serializers.RequestOutput},
         problems=[404, 409, 413, 415, 422, 503],
@@ -266,6 +273,7 @@ class RequestActivity(Endpoint):
 
     @described(
         "Report what the agent did around a request",
+        operation="reportActivity",
         body=serializers.ActivityInput,
         answers={200: serializers.RequestOutput},
         problems=[404, 409, 413, 415, 422, 503],

@@ -16,9 +16,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 _ALWAYS = (400, 401, 403, 405, 406, 429)
 
 
+def without_trailing_slash(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """spectacular's hook: addresses as the contract writes them (one with a slash answers too)."""
+    result["paths"] = {path.rstrip("/"): said for path, said in result["paths"].items()}
+    return result
+
+
 def described(
     summary: str,
     *,
+    operation: str,
     answers: Mapping[int, Any],
     problems: Sequence[int],
     body: type[Serializer[Any]] | None = None,
@@ -54,6 +61,7 @@ def described(
         parameters.append(OpenApiParameter("Last-Event-ID", str, OpenApiParameter.HEADER))
     decorate: Callable[[F], F] = extend_schema(
         summary=summary,
+        operation_id=operation,
         request={"application/json": body} if body else None,
         responses=responses,
         parameters=parameters,
