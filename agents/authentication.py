@@ -6,20 +6,22 @@ No identity is ever taken from a body, a query or another header; what the calle
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Now
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from agents import keys
 from agents.models import Credential, Scope
 from agents.problems import Problem
 from audit import refusals
 from audit.entries import Party
+
+if TYPE_CHECKING:  # DRF imports this module while its views are being imported
+    from rest_framework.views import APIView
 
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 # Compared when no such key exists, so that the time taken does not say whether it does.

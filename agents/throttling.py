@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
-from rest_framework.views import APIView
 
 from agents import limits
 from agents.models import Credential
 from agents.problems import Problem
 from audit import refusals
 from audit.entries import Party
+
+if TYPE_CHECKING:  # DRF imports this module while its views are being imported
+    from rest_framework.views import APIView
 
 
 class KeyThrottle(BaseThrottle):

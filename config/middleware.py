@@ -22,9 +22,15 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 Next = Callable[[HttpRequest], HttpResponse]
 
-#: Called by machines. The documentation page is drawn for people, but needs none of theirs either.
+#: Called by machines; the documentation page among them is drawn for people.
 MACHINES = ("/api/", "/.well-known/", "/healthz", "/readyz", "/metrics")
+_FOR_PEOPLE = "/api/v1/docs"
 _CACHEABLE = ("/assets/", "/static/", "/.well-known/")
+
+
+def by_machine(request: HttpRequest) -> bool:
+    """Whether this call is one of a program's, known by its address alone."""
+    return request.path.startswith(MACHINES) and not request.path.startswith(_FOR_PEOPLE)
 
 
 def for_pages(middleware: Any) -> Any:
@@ -34,14 +40,14 @@ def for_pages(middleware: Any) -> Any:
         inner = middleware(get_response)
 
         def call(request: HttpRequest) -> HttpResponse:
-            response: HttpResponse = (get_response if request.path.startswith(MACHINES) else inner)(request)
+            response: HttpResponse = (get_response if by_machine(request) else inner)(request)
             return response
 
         hook = getattr(inner, "process_view", None)
         if hook is not None:
 
             def process_view(request: HttpRequest, *rest: Any) -> Any:
-                return None if request.path.startswith(MACHINES) else hook(request, *rest)
+                return None if by_machine(request) else hook(request, *rest)
 
             call.process_view = process_view  # type: ignore[attr-defined]  # where Django looks for it
         return call
