@@ -6,7 +6,7 @@ no database, no clock: the same request gives the same view, and so the same dig
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from approvals.display import consequences
@@ -97,7 +97,7 @@ class View:
 
     def canonical(self) -> dict[str, Any]:
         """The view as JSON values, for `display_digest`."""
-        return asdict(self)
+        return {name: _plain(value) for name, value in vars(self).items()}
 
     def _parameter_runs(self) -> list[Run]:
         return [run for row in (*self.rows, *self.unknown) for run in (*row.shown_pointer, *row.value)]
@@ -151,6 +151,17 @@ def build_view(
         summary=make_visible(summary),
         rationale=make_visible(rationale, multiline=True),
     )
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses and tuples as JSON; `dataclasses.asdict` copies every text on the way."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Run):
+        return [value.kind, value.text]
+    if isinstance(value, Row | Consequence | Salient):
+        return {name: _plain(member) for name, member in vars(value).items()}
+    return value
 
 
 def _line(action: Action | None, name: Literal["title", "act", "keep", "headline"], facts: Facts) -> Runs | None:

@@ -285,7 +285,8 @@ class _Reader:
     def _fields(self) -> dict[str, Field]:
         fields = {}
         for pointer, row in self._table(self.table, "fields").items():
-            if schemas.at(self.schema, pointer) is None or not isinstance(row, Mapping):
+            known = pointer.startswith("/") and schemas.at(self.schema, pointer) is not None
+            if not known or not isinstance(row, Mapping):
                 self.problems.append(f"fields: {pointer} is no JSON pointer to a described parameter")
                 continue
             self._only(row, _FIELD, f"fields.{pointer}.")

@@ -87,7 +87,10 @@ def load_pack(
         problems += _validation(joined, policies, catalogue) + _floors(policies, catalogue)
     if problems:
         raise InvalidPack(problems)
-    return Pack(digest_of(files), catalogue, policies, joined)
+    try:
+        return Pack(digest_of(files), catalogue, policies, joined)
+    except ValueError as error:
+        raise InvalidPack([str(error)]) from error
 
 
 def digest_of(files: Mapping[str, str]) -> str:

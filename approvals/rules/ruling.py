@@ -83,6 +83,12 @@ class Ruling:
         return "unknown" if self.risk_unknown and self.risk != "critical" else self.risk
 
     @property
+    def is_alarming(self) -> bool:
+        """Whether it is blocked because policy itself is at fault: recorded, and somebody is told."""
+        at_fault = ("evaluation-error", "executor-conflict", "floor-people", "floor-stepup", "floor-salient")
+        return self.outcome == "blocked" and self.cause in at_fault and not self.risk_unknown
+
+    @property
     def floor_people(self) -> int:
         """Distinct people below which nothing is reached; for `quorum.weigh`."""
         return people_at_least(self.risk)

@@ -74,6 +74,8 @@ def test_the_salient_fact_of_an_export_is_its_rows() -> None:
         (f'{TEXT}\n[[renderer.consequences]]\nlabel = "To"', "renderer.value is missing"),
         (f'{TEXT}\n[[renderer.consequences]]\nlabel = "To"\nvalue = "x"\ntone = "loud"', "tone must be one of"),
         (f'{TEXT}\n[fields]\n"/nope" = {{ label = "x" }}', "fields: /nope"),
+        (f'{TEXT}\n[fields]\nto = {{ label = "x" }}', "fields: to"),
+        (f"{TEXT}\n[fields]\n'/to' = 5", "fields: /to"),
         (f'{TEXT}\n[fields]\n"/to" = {{ label = "x", multiline = 1 }}', "multiline must be true or false"),
     ],
 )
@@ -92,10 +94,12 @@ class TestSchema:
         [
             ("minimun = 1", "minimun is not a keyword"),
             ('format = "email"', "format is not a keyword"),
-            ("anyOf = []", "anyOf is not a keyword"),
+            ("anyOf = [{}]", "anyOf is not a keyword"),
             ('type = "whole"', "is not valid"),
             ('type = "string"\npattern = "[a-z]"', "between ^ and $"),
-            ('type = "string"\npattern = "^[a-z$"', "does not parse"),
+            ('type = "string"\npattern = "^[a-z$"', "is not a 'regex'"),
+            ("required = 5", "5 is not of type"),
+            ("properties = 5", "5 is not of type"),
             ('type = "string"\nminLength = -1', "less than the minimum"),
         ],
     )
