@@ -165,9 +165,28 @@ def _make_demo(given: dict[str, str], whole: dict[str, str], services: cluster.S
     unfinished = services.place.unfinished if services.place and services.database_urls else None
     first = unfinished is not None and unfinished.exists()
     if whole.get("DEMO") == "1" and (first or asked):
-        _manage("Making the demo organisation, once …", ["make_demo"], whole)
+        # Its past has high approvals and redemptions in it, and those ask for a log that is being sealed.
+        with _sealing(whole):
+            _manage("Making the demo organisation, once …", ["make_demo"], whole)
     if unfinished is not None:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _sealing(whole: dict[str, str]) -> Iterator[None]:
+    """Seal the log meanwhile, as the Procfile's own process does afterwards."""
+    sealer = subprocess.Popen(
+        [sys.executable, "manage.py", "seal_audit_log"],
+        cwd=ROOT,
+        env=environment.for_command("seal_audit_log", whole),
+        start_new_session=True,
+        preexec_fn=processes.die_with_parent(signal.SIGTERM),
+    )
+    try:
+        yield
+    finally:
+        sealer.terminate()
+        sealer.wait()
 
 
 def _supervise(whole: dict[str, str], services: cluster.Services) -> None:
