@@ -1,0 +1,1 @@
+"""What happens when parts of the house are killed, hang or were never there."""
