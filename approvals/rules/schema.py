@@ -19,7 +19,7 @@ from approvals.rules.values import JSON, child, resolve
 
 Schema = Mapping[str, Any]
 
-_KEYWORDS = frozenset((
+KEYWORDS = frozenset((
     "type", "title", "description", "enum", "const",
     "properties", "required", "minProperties", "maxProperties", "additionalProperties",
     "items", "minItems", "maxItems", "uniqueItems",
@@ -126,7 +126,7 @@ def _problems(schema: Any, where: str) -> Iterator[str]:
     if not isinstance(schema, Mapping):
         yield f"{where}: a schema must be a table"  # JSON Schema allows true and false
         return
-    for keyword in sorted(set(schema) - _KEYWORDS):
+    for keyword in sorted(set(schema) - KEYWORDS):
         yield f"{where}: {keyword} is not a keyword this catalogue checks by"
     if schema.get("additionalProperties", True) is not True:
         yield f"{where}: additionalProperties stays open, extra parameters are shown as not understood"
