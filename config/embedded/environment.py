@@ -32,6 +32,7 @@ COMMAND_ROLES = {
     "erase_details": "eraser",
 }
 LOG_KEY = "AUDIT_KEY_PATH"
+OUTSIDE = "checkpoint"  # the log's newest checkpoint, kept outside the database
 _RECORD = "environment.json"
 
 
@@ -51,7 +52,7 @@ def complete(
         "SECRET_KEY": made.secret_key,
         "GRANT_KEY_PATH": str(made.grant_key),
         LOG_KEY: str(made.audit_key),
-        "AUDIT_OUTSIDE_PATH": str(root / "checkpoint"),
+        "AUDIT_OUTSIDE_PATH": str(root / OUTSIDE),
         "AUDIT_ORIGIN_HOST": "localhost",
     }
     if database_urls:

@@ -109,6 +109,8 @@ def _run(var: Path, given: dict[str, str], note: Path) -> None:
     if wants_postgres or wants_redis:
         _say("Starting PostgreSQL and Redis …")
     with cluster.running(root, with_postgres=wants_postgres, with_redis=wants_redis) as services:
+        if services.place and services.place.unfinished.exists():
+            (root / environment.OUTSIDE).unlink(missing_ok=True)  # it speaks of a log that is no more
         whole = environment.complete(given, root, database_urls=services.database_urls, redis_url=services.redis_url)
         whole["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), whole.get("PATH", os.defpath)])
         note.write_text(json.dumps({"url": whole["BASE_URL"], "pid": os.getpid()}))
@@ -165,8 +167,7 @@ def _make_demo(given: dict[str, str], whole: dict[str, str], services: cluster.S
     unfinished = services.place.unfinished if services.place and services.database_urls else None
     first = unfinished is not None and unfinished.exists()
     if whole.get("DEMO") == "1" and (first or asked):
-        # Its past has high approvals and redemptions in it, and those ask for a log that is being sealed.
-        with _sealing(whole):
+        with _sealing(whole):  # approvals are refused where no sealer lives, the demo's too
             _manage("Making the demo organisation, once …", ["make_demo"], whole)
     if unfinished is not None:
         unfinished.unlink(missing_ok=True)
@@ -174,11 +175,12 @@ def _make_demo(given: dict[str, str], whole: dict[str, str], services: cluster.S
 
 @contextmanager
 def _sealing(whole: dict[str, str]) -> Iterator[None]:
-    """Seal the log meanwhile, as the Procfile's own process does afterwards."""
+    """A sealer for the time before the supervisor starts the lasting one."""
     sealer = subprocess.Popen(
         [sys.executable, "manage.py", "seal_audit_log"],
         cwd=ROOT,
-        env=environment.for_command("seal_audit_log", whole),
+        env=environment.for_process("sealer", whole),
+        stdin=subprocess.DEVNULL,
         start_new_session=True,
         preexec_fn=processes.die_with_parent(signal.SIGTERM),
     )
@@ -186,6 +188,9 @@ def _sealing(whole: dict[str, str]) -> Iterator[None]:
         yield
     finally:
         sealer.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            sealer.wait(5)
+        sealer.kill()
         sealer.wait()
 
 
