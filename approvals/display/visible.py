@@ -1,8 +1,8 @@
 """Text that came from outside, made so that what is seen is what is there.
 
 Control, bidi, zero-width and tag characters, odd spaces and everything unassigned become tokens such as
-`[U+202E]`; words of mixed script are marked; a URL's real host is spelt out. Nothing is escaped for HTML
-here (templates do that) and nothing is shortened. Rule: ui.md, decision 4.
+`[U+202E]`; words of mixed script are marked; right-to-left letters stand apart; a URL's real host is spelt
+out. Nothing is escaped for HTML here (templates do that) and nothing is shortened. Rule: ui.md, decision 4.
 """
 
 from __future__ import annotations
@@ -18,12 +18,16 @@ from urllib.parse import urlsplit
 
 from approvals.display.scripts import is_mixed
 
-Kind = Literal["plain", "token", "mixed"]
+Kind = Literal["plain", "token", "mixed", "rtl"]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A stretch of one kind: `token` is ours and stands for something unseen, `mixed` is a warning."""
+    """A stretch of one kind: `token` is ours and stands for something unseen, `mixed` is a warning.
+
+    `rtl` is right-to-left writing, to be drawn isolated (`<bdi>`): beside it numbers and signs would change
+    places without any control character, `10 א 9000` being shown as `10 9000 א`.
+    """
 
     text: str
     kind: Kind = "plain"
@@ -70,7 +74,7 @@ def joined(*parts: Runs) -> Runs:
 def _pieces(text: str, multiline: bool) -> Iterator[Run]:
     if multiline:
         text = text.replace("\r\n", "\n")
-    mixed = _mixed_places(text)
+    mixed, rtl = _mixed_places(text), _rtl_places(text)
     notes = _host_notes(text)
     place, marks = 0, 0
     for character, group in groupby(text):
@@ -82,7 +86,8 @@ def _pieces(text: str, multiline: bool) -> Iterator[Run]:
         if orphan or piled or _is_unseen(character, multiline):
             yield Run(_token(character, count), "token")
         else:
-            yield Run(character * count, "mixed" if place in mixed else "plain")
+            kind: Kind = "rtl" if place in rtl else "mixed" if place in mixed else "plain"
+            yield Run(character * count, kind)
         # A link ends before a space or a quote or at the end, so never amid equal characters.
         place += count
         if place in notes:
@@ -130,6 +135,25 @@ def _mixed_places(text: str) -> frozenset[int]:
                 found.update(word)
             word = []
     return frozenset(found)
+
+
+def _rtl_places(text: str) -> frozenset[int]:
+    """The places of right-to-left letters and digits, and of single spaces between two such letters."""
+    if text.isascii():
+        return frozenset()
+    classes = [unicodedata.bidirectional(character) for character in text]
+    letters: set[int] = set()
+    for place, kind in enumerate(classes):
+        # A mark belongs to the letter it stands on.
+        if kind in ("R", "AL") or (kind == "NSM" and place - 1 in letters):
+            letters.add(place)
+    spaces = {
+        place
+        for place, character in enumerate(text)
+        if character == " " and place - 1 in letters and place + 1 in letters
+    }
+    digits = {place for place, kind in enumerate(classes) if kind == "AN"}
+    return frozenset(letters | spaces | digits)
 
 
 def _host_notes(text: str) -> dict[int, str]:

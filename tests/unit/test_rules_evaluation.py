@@ -7,11 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from approvals.rules import Ask, Ruling, answers
 from tests.support.packs import ask, demo_pack, pack_of, permit, ruling_of
 
 ONE = '@id("rule") @require("1 of support") @risk("medium")'
+DEMO = demo_pack()
 NOT_OPEN = ("blocked", "This action is not open to you.", "later")
 
 
@@ -284,3 +287,35 @@ def test_the_contracts_sentences_are_word_for_word() -> None:
     assert answers.NOT_OPEN == ("This action is not open to you.", "later", False)
     assert answers.EXPIRED == ("Nobody decided in time; this is not a refusal.", "later", False)
     assert answers.SUSPENDED[1:] == ("never", True)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=8), inside, max_size=3),
+    max_leaves=10,
+)
+NAMES = st.sampled_from(
+    ["path", "to", "subject", "body", "amount_cents", "currency", "rows", "segment", "fields", "__entity", "x"]
+)
+
+
+@given(
+    action=st.sampled_from(["docs.read", "email.send", "refund.create", "customer.export", "backup.delete", "no.such"]),
+    parameters=ANYTHING | st.dictionaries(NAMES, ANYTHING, max_size=6),
+    level=st.integers(0, 4),
+    resource=st.text(max_size=20),
+)
+@settings(max_examples=400)
+def test_whatever_is_asked_there_is_an_answer_and_only_reading_is_allowed_without_people(
+    action: str, parameters: Any, level: int, resource: str
+) -> None:
+    ruling = DEMO.rule(ask(action, parameters, level=level, resource=resource))
+    assert Ruling.from_json(ruling.as_json()) == ruling
+    if ruling.outcome == "allowed":
+        assert action == "docs.read"
+        assert ruling.unknown == ()
+    if ruling.outcome == "blocked":
+        assert ruling.reason
+        assert ruling.retry in ("never", "changed", "later")
+    if action == "backup.delete" and level in (1, 2, 3):
+        assert ruling.retry == "never"
