@@ -61,6 +61,7 @@ def diagram() -> str:
     """The table as a Mermaid state diagram, for the docs."""
     lines = ["stateDiagram-v2"]
     for row in TRANSITIONS:
-        lines.append(f"    {row.source.value if row.source else '[*]'} --> {row.target.value}: {row.by}")
+        label = row.by.replace(":", " –")  # Mermaid ends a label at its second colon
+        lines.append(f"    {row.source.value if row.source else '[*]'} --> {row.target.value}: {label}")
     lines += [f"    {status.value} --> [*]" for status in Status if status in FINAL]
     return "\n".join(lines) + "\n"
