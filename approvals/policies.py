@@ -90,7 +90,7 @@ def ruling_now(request: Request) -> Ruling:
     current = in_force()
     if current.pack is None:
         return current.rule(asked_of(request))
-    return current.pack.rule_again(asked_of(request), frozen)
+    return current.pack.rule_again(asked_of(request), frozen, level=request.agent.level)
 
 
 def asked_of(request: Request) -> Ask:

@@ -1,0 +1,239 @@
+"""Reading many requests at once for a person's queue: its sections, whose turn it is, votes set-based. Nothing is
+changed here, and nothing is turned into words.
+
+Every list keeps to a number of queries that does not grow with its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import (
+    Case,
+    Count,
+    DateTimeField,
+    Exists,
+    F,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Value,
+    When,
+    Window,
+)
+from django.db.models.expressions import RawSQL
+
+from accounts.models import Membership
+from agents.models import Agent
+from approvals import queries, quorum
+from approvals.access import Viewer
+from approvals.models import Decision, Request
+from approvals.queries import Seen
+from approvals.rules.ruling import Ruling
+from approvals.states import Status
+
+RECENT = timedelta(days=1)
+DENIED_WITHIN = timedelta(days=30)
+
+# Most urgent first: Unknown sorts above High and below Critical.
+URGENCY = Case(
+    When(risk="critical", then=Value(0)),
+    When(risk_unknown=True, then=Value(1)),
+    When(risk="high", then=Value(2)),
+    When(risk="medium", then=Value(3)),
+    default=Value(4),
+    output_field=IntegerField(),
+)
+
+
+def now() -> RawSQL:
+    """The database's clock inside a query."""
+    # statement_timestamp() and not clock_timestamp(): it is stable within a statement, so an index can serve it
+    return RawSQL("statement_timestamp()", [], output_field=DateTimeField())
+
+
+def ago(span: timedelta) -> RawSQL:
+    """That long before the database's clock, inside a query."""
+    return RawSQL("statement_timestamp() - %s", [span], output_field=DateTimeField())
+
+
+def in_time() -> Q:
+    """Pending as a reader sees it: a request past its deadline never is."""
+    return Q(status=Status.PENDING.value, expires_at__gt=now())
+
+
+def _voted(person: Viewer | None = None) -> Exists:
+    standing = Decision.objects.filter(request=OuterRef("pk"), voided_at__isnull=True)
+    return Exists(standing.filter(person=person.user) if person else standing)
+
+
+def _denied_before() -> Exists:
+    """A person rejected the same action on the same resource of the same agent in the 30 days before."""
+    return Exists(
+        Request.objects.filter(
+            status=Status.REJECTED.value,
+            agent=OuterRef("agent"),
+            action=OuterRef("action"),
+            resource=OuterRef("resource"),
+            decided_at__gt=ago(DENIED_WITHIN),
+            decided_at__lt=OuterRef("created_at"),
+        )
+    )
+
+
+# ---- votes
+
+
+def votes_of(request_ids: Collection[UUID]) -> dict[UUID, list[Decision]]:
+    """Standing decisions by request, oldest first, with their people and the teams these sit in now (`teams_now`);
+    one query."""
+    teams = Membership.objects.filter(user=OuterRef("person")).values("team__slug")
+    rows = (
+        Decision.objects.filter(request__in=list(request_ids), voided_at__isnull=True)
+        .select_related("person")
+        .annotate(teams_now=ArraySubquery(teams))
+        .order_by("decided_at", "id")
+    )
+    found: dict[UUID, list[Decision]] = {}
+    for vote in rows:
+        found.setdefault(vote.request_id, []).append(vote)
+    return found
+
+
+def standing(request: Request, votes: Sequence[Decision], ruling: Ruling | None = None) -> quorum.Standing:
+    """Where a request stands with the decisions of `votes_of`, by the ruling frozen into it (or by `ruling`).
+
+    Each voter counts as they are now: active, still in a team, not the owner.
+    """
+    ruling = ruling or Ruling.from_json(request.ruling)
+    return quorum.weigh(
+        ruling.requirement or quorum.NOBODY,
+        [
+            quorum.Vote(
+                person=str(vote.person_id),
+                teams=frozenset(vote.teams_now),  # type: ignore[attr-defined]  # annotated by `votes_of`
+                verdict="approve" if vote.verdict == Decision.Verdict.APPROVE else "reject",
+                eligible=vote.person.is_active and bool(vote.teams_now),  # type: ignore[attr-defined]  # likewise
+                owner=vote.person_id == request.agent.owner_id,
+            )
+            for vote in votes
+        ],
+        floor_people=max(ruling.floor_people, 1),
+    )
+
+
+# ---- the queue
+
+
+def owns_an_agent(person: Viewer) -> bool:
+    """Whether this person answers for an agent; one query."""
+    return Agent.objects.filter(owner=person.user).exists()
+
+
+def half_decided(person: Viewer) -> list[Request]:
+    """Pending requests of this person's teams, or that they decided, on which somebody has voted: few, and each needs
+    its quorum weighed to know whose turn it is. Payloads are left unread."""
+    mine = Q(teams__overlap=sorted(person.teams)) | Q(_voted(person))
+    rows = Request.objects.filter(in_time(), mine, _voted()).select_related("agent")
+    return list(rows.only("teams", "ruling", "agent__owner"))
+
+
+def _urgent_first(rows: QuerySet[Request]) -> QuerySet[Request]:
+    found: QuerySet[Request] = rows.annotate(urgency=URGENCY, after_denial=_denied_before())
+    return found.order_by("urgency", "expires_at", "id")
+
+
+def your_turn(person: Viewer, *, filled: Collection[UUID] = ()) -> QuerySet[Request]:
+    """Pending requests that wait for this person: of their teams, not decided by them, not their own agent's, and not
+    among `filled`, where their seats are taken. Most urgent first."""
+    if not person.teams:
+        return queries.requests().none()
+    return _urgent_first(
+        queries.requests()
+        .filter(in_time(), ~_voted(person), teams__overlap=sorted(person.teams))
+        .exclude(agent__owner=person.user)
+        .exclude(pk__in=list(filled))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A row's place in the order of urgency, to page from."""
+
+    urgency: int
+    expires_at: datetime
+    id: UUID
+
+    @classmethod
+    def of(cls, request: Request) -> Place:
+        """Where a row of `your_turn` stands."""
+        return cls(request.urgency, request.expires_at, request.pk)  # type: ignore[attr-defined]  # annotated
+
+
+def after(rows: QuerySet[Request], place: Place) -> QuerySet[Request]:
+    """The rows that follow a place in the order of urgency."""
+    later = Q(expires_at__gt=place.expires_at) | Q(expires_at=place.expires_at, id__gt=place.id)
+    return rows.filter(Q(urgency__gt=place.urgency) | (Q(urgency=place.urgency) & later))
+
+
+def before(rows: QuerySet[Request], place: Place) -> QuerySet[Request]:
+    """The rows that precede a place, nearest first."""
+    earlier = Q(expires_at__lt=place.expires_at) | Q(expires_at=place.expires_at, id__lt=place.id)
+    found = rows.filter(Q(urgency__lt=place.urgency) | (Q(urgency=place.urgency) & earlier))
+    return found.order_by("-urgency", "-expires_at", "-id")
+
+
+def counted(rows: QuerySet[Request], limit: int) -> tuple[list[Request], int]:
+    """The first `limit` rows and how many there are in all, in one query."""
+    found = list(rows.annotate(in_all=Window(Count("*")))[:limit])
+    return found, found[0].in_all if found else 0  # type: ignore[attr-defined]  # annotated just above
+
+
+def waiting(person: Viewer, known: Collection[UUID], limit: int) -> list[Request]:
+    """Pending requests this person follows without it being their turn: `known` ones (see `half_decided`) and those
+    of agents they own. Most urgent first."""
+    rows = queries.requests().filter(in_time(), Q(pk__in=list(known)) | Q(agent__owner=person.user))
+    return list(_urgent_first(rows)[:limit])
+
+
+def recently_ended(person: Viewer, limit: int) -> list[Seen]:
+    """What ended within a day among what this person reviews, owns or decided, latest first, as a reader sees it.
+
+    One that somebody is deciding at its deadline is left out: nobody is told that it expired.
+    """
+    ended = Q(decided_at__gt=ago(RECENT)) | Q(
+        status=Status.PENDING.value, expires_at__lte=now(), expires_at__gt=ago(RECENT)
+    )
+    rows = queries.requests().filter(involved(person), ended).exclude(teams=[])
+    page = list(rows.order_by(*_LATEST_END)[:limit])
+    return [seen for seen in queries.settle(page) if seen.status is not Status.PENDING]
+
+
+_LATEST_END = (
+    Case(When(decided_at__isnull=True, then=F("expires_at")), default=F("decided_at")).desc(),
+    "-id",
+)
+
+
+def involved(person: Viewer) -> Q:
+    """What the queue speaks of: not all that auditors may see, but what this person reviews, owns or decided."""
+    decided = Exists(Decision.objects.filter(request=OuterRef("pk"), person=person.user))
+    return Q(teams__overlap=sorted(person.teams)) | Q(agent__owner=person.user) | Q(decided)
+
+
+def neighbours(person: Viewer, request: Request) -> tuple[UUID | None, UUID | None]:
+    """The requests before and after this one in the order of the person's turn; two queries, none without a team."""
+    rows = your_turn(person).exclude(pk=request.pk)
+    if not person.teams:
+        return None, None
+    ranks = {"critical": 0, "unknown": 1, "high": 2, "medium": 3}
+    place = Place(ranks.get(request.shown_risk, 4), request.expires_at, request.pk)
+    return (
+        before(rows, place).values_list("pk", flat=True).first(),
+        after(rows, place).values_list("pk", flat=True).first(),
+    )

@@ -1,0 +1,115 @@
+"""What tells a poll that nothing changed: marks of a queue and of a request, and what came or ended since a page was
+made. Nothing is changed here, and nothing is remembered between polls but what the page itself holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Case, F, Q, When
+
+from approvals import listing, queries
+from approvals.access import Viewer
+from approvals.models import Request
+from approvals.queries import Seen
+from approvals.states import Status
+
+_MINE = """(r.teams && ARRAY(SELECT t.slug FROM accounts_membership m JOIN accounts_team t ON t.id = m.team_id
+                     WHERE m.user_id = %(user)s)
+        OR r.agent_id IN (SELECT id FROM agents_agent WHERE owner_id = %(user)s)
+        OR EXISTS (SELECT FROM approvals_decision d WHERE d.request_id = r.id AND d.person_id = %(user)s))"""
+
+_VOTES = """CROSS JOIN LATERAL (
+  SELECT count(*) AS n, coalesce(bit_xor(hashtextextended(d.id::text, 0)), 0) AS mark
+    FROM approvals_decision d WHERE d.request_id = r.id AND d.voided_at IS NULL) v"""
+
+
+# Put together from the constants above alone.
+_QUEUE_MARK = f"""
+SELECT count(*), coalesce(bit_xor(hashtextextended(r.id::text || r.version, v.mark)), 0), statement_timestamp()
+  FROM approvals_request r {_VOTES}
+ WHERE r.status = 'pending' AND r.expires_at > statement_timestamp() AND {_MINE}
+"""  # noqa: S608
+
+_REQUEST_MARK = f"""
+SELECT r.version + (r.status = 'pending' AND r.expires_at <= statement_timestamp())::int, v.n, v.mark,
+       statement_timestamp()
+  FROM approvals_request r {_VOTES}
+ WHERE r.id = %(id)s AND ({_MINE} OR EXISTS (
+         SELECT FROM accounts_rolegrant g WHERE g.user_id = %(user)s AND g.role = ANY(%(roles)s)
+            AND (g.expires_at IS NULL OR g.expires_at > statement_timestamp())))
+"""  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class QueueMark:
+    """What a person's queue looked like at `at` (the database's clock): equal marks, equal queues."""
+
+    mark: str
+    at: datetime
+
+
+def queue_mark(user_id: UUID) -> QueueMark:
+    """The mark of this person's queue now: one read over the index of pending requests.
+
+    It is a function of the set the person would be shown at this very moment (each pending request with its version
+    and its standing votes, folded together by XOR of 64-bit hashes, and their count), not of a greatest id or time.
+    So the order in which transactions commit cannot hide a row: whatever becomes visible, changes, is voted on, ends
+    or runs out of time changes the set, and with it the mark. Deadlines are in it by the clock alone.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_QUEUE_MARK, {"user": user_id})
+        count, folded, at = cursor.fetchone()
+    return QueueMark(f"{count:x}-{folded & (2**64 - 1):x}", at)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestMark:
+    """What one request looked like: its version as seen, and its standing votes."""
+
+    version: int
+    votes: int
+    folded: int
+    at: datetime
+
+    def __str__(self) -> str:
+        return f"{self.version:x}-{self.votes:x}-{self.folded & (2**64 - 1):x}"
+
+
+def request_mark(user_id: UUID, request_id: UUID, *, sees_all: Collection[str]) -> RequestMark | None:
+    """The mark of one request, or None where this person may not see it: one read by key. `sees_all` names the roles
+    that see every request. A deadline that passes counts as a change by the clock alone."""
+    with connection.cursor() as cursor:
+        cursor.execute(_REQUEST_MARK, {"user": user_id, "id": request_id, "roles": list(sees_all)})
+        row = cursor.fetchone()
+    return RequestMark(*row) if row else None
+
+
+# Whoever commits after this long has been refused by the time limit of verbs (5 s), with a second's grace: a row
+# whose own time lies further back was visible when the page was made.
+SETTLED_AFTER = timedelta(seconds=6)
+
+
+def arrived(person: Viewer, since: datetime, *, filled: Collection[UUID], limit: int) -> list[Request]:
+    """What came into this person's turn since a page was made at `since`; the caller leaves out what it showed.
+
+    Rows filed up to 6 s earlier are among them, because they may have become visible only afterwards.
+    """
+    rows = listing.your_turn(person, filled=filled).filter(created_at__gt=since - SETTLED_AFTER)
+    return list(rows.only("risk", "created_at", "expires_at", "risk_unknown")[:limit])
+
+
+def ended_since(person: Viewer, since: datetime, limit: int) -> list[Seen]:
+    """What ended since `since`, or up to 6 s before it, earliest end first, as a reader sees it."""
+    from_here = since - SETTLED_AFTER
+    ended = Q(decided_at__gt=from_here) | Q(
+        status=Status.PENDING.value, expires_at__lte=listing.now(), expires_at__gt=from_here
+    )
+    rows = queries.requests().filter(listing.involved(person), ended).exclude(teams=[])
+    order = Case(When(decided_at__isnull=True, then=F("expires_at")), default=F("decided_at"))
+    page = list(rows.order_by(order, "id")[:limit])
+    return [seen for seen in queries.settle(page) if seen.status is not Status.PENDING]

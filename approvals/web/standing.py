@@ -1,0 +1,147 @@
+"""How a request stands and how it ended, as its page says it: seats, history, receipt. Rows are fetched elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+
+from approvals import listing, rationale
+from approvals.access import Viewer
+from approvals.display.visible import Runs, joined
+from approvals.models import Decision
+from approvals.queries import Seen
+from approvals.rules.ruling import Ruling
+from approvals.states import Status
+from approvals.web import words
+from approvals.web.pages import Event, Receipt, Seat, StandingView
+from approvals.web.rows import result_of
+
+
+def standing_view(
+    seen: Seen, votes: Sequence[Decision], ruling: Ruling, person: Viewer, *, may_approve: bool
+) -> StandingView:
+    """The seats policy asks for, who filled them, and which are open; `ruling` is what holds now."""
+    if not ruling.requirement:
+        return StandingView(progress="", seats=(), missing=(), unattended=True)
+    now = listing.standing(seen.request, votes, ruling)
+    by_person = {str(vote.person_id): vote for vote in votes}
+    seats = [
+        Seat(
+            team,
+            "approved",
+            joined(
+                words.own(
+                    _("approved %(at)s by ") % {"at": words.at(by_person[who].decided_at, seen.now)[:-3]}
+                ),
+                words.name(by_person[who].person),
+            ),
+        )
+        for team, who in now.seats
+    ]
+    offered = may_approve
+    for team in now.open_seats:
+        yours = offered and team in person.teams
+        offered = offered and not yours  # one person fills one seat
+        if seen.status is not Status.PENDING:
+            said = _("nobody")
+        else:
+            said = _("you may") if yours else _("open")
+        seats.append(Seat(team, "yours" if yours else "open", words.own(said)))
+    missing = [_("Missing: %(what)s.") % {"what": _(" or ").join(now.missing)}] if now.missing else []
+    return StandingView(words.progress(now.have, now.need), seats, missing)
+
+
+def events(
+    seen: Seen, decisions: Sequence[Decision], *, notes: bool, reads: bool
+) -> list[Event]:
+    """What has happened to a request, oldest first. `notes`: the reader may read colleagues' notes; `reads`: the
+    agent's own words (a withdrawal carries none)."""
+    request = seen.request
+    found = [Event(request.created_at, words.text(request.agent.slug), _("filed this"))]
+    for decision in decisions:
+        codes = rationale.APPROVE_CODES if decision.verdict == "approve" else rationale.REJECT_CODES
+        found.append(
+            Event(
+                decision.decided_at,
+                joined(
+                    words.name(decision.person), words.own(" ("), words.text(decision.person.email), words.own(")")
+                ),
+                _("approved") if decision.verdict == "approve" else _("rejected"),
+                words.text(decision.rationale, multiline=True),
+                words.text(decision.note, multiline=True) if notes else (),
+                codes.get(decision.reason_code, ""),
+            )
+        )
+    if seen.decided_at is not None:
+        found += _end(seen, seen.decided_at)
+    grant = getattr(request, "grant", None)
+    if grant is not None and grant.redeemed_at is not None:
+        found.append(Event(grant.redeemed_at, words.own(_("The executor")), _("redeemed the grant")))
+    if grant is not None and grant.voided_at is not None:
+        found.append(Event(grant.voided_at, words.own(_("Countersign")), _("voided the grant")))
+    outcome = getattr(request, "outcome", None)
+    if outcome is not None:
+        said = _("reported success") if outcome.result == "succeeded" else _("reported failure")
+        found.append(Event(outcome.reported_at, words.own(_("The executor")), said))
+    return sorted(found, key=lambda event: event.at)
+
+
+def _end(seen: Seen, at: datetime) -> list[Event]:
+    """The end itself, where no decision above has said it already."""
+    by_policy = words.own(_("Policy"))
+    unattended = not seen.request.teams
+    ends = {
+        Status.EXPIRED: (words.own(_("The deadline")), _("passed: denied by default")),
+        Status.WITHDRAWN: (words.text(seen.request.agent.slug), _("withdrew this")),
+        Status.BLOCKED: (by_policy, _("blocked this")),
+        Status.APPROVED: (
+            by_policy,
+            _("allowed this without people") if unattended else _("had its quorum: approved"),
+        ),
+    }
+    if seen.status not in ends:
+        return []
+    who, what = ends[seen.status]
+    return [Event(at, who, what)]
+
+
+def receipt(seen: Seen, votes: Sequence[Decision], person: Viewer) -> Receipt | None:
+    """How it ended; None while it has not."""
+    if seen.status is Status.PENDING or seen.decided_at is None:
+        return None
+    sentence = result_of(seen, votes)
+    if seen.status is Status.EXPIRED:
+        sentence = words.own(
+            _("Expired %(at)s, denied by default") % {"at": words.at(seen.decided_at, seen.now)}
+        )
+    elif seen.status is Status.APPROVED and not seen.request.teams:
+        sentence = words.own(_("Allowed by policy, without people"))
+    mine = next((vote for vote in votes if vote.person_id == person.user.pk), None)
+    return Receipt(
+        status=seen.status.value,
+        sentence=sentence,
+        at=seen.decided_at,
+        words=words.text(seen.reason, multiline=True),
+        grant=_grant(seen),
+        mine=words.own(_mine(mine)) if mine else (),
+    )
+
+
+def _mine(vote: Decision) -> str:
+    return _("You approved this.") if vote.verdict == "approve" else _("You rejected this.")
+
+
+def _grant(seen: Seen) -> Runs:
+    grant = getattr(seen.request, "grant", None)
+    if grant is None:
+        return ()
+    if grant.redeemed_at is not None:
+        return words.own(_("Redeemed %(at)s UTC") % {"at": words.at(grant.redeemed_at, seen.now)})
+    if grant.voided_at is not None:
+        return words.own(_("The grant was voided %(at)s UTC") % {"at": words.at(grant.voided_at, seen.now)})
+    until = words.at(grant.valid_until, seen.now)
+    if grant.valid_until <= seen.now:
+        return words.own(_("The grant lapsed %(at)s UTC, never redeemed") % {"at": until})
+    return words.own(_("Grant valid until %(at)s UTC, not yet redeemed") % {"at": until})

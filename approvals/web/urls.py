@@ -1,0 +1,19 @@
+"""The addresses of people's pages; scripts rely on them (see the design of the workplace)."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from approvals.web import decide, export, history, queue, request
+
+urlpatterns = [
+    path("queue/", queue.show, name="queue"),
+    path("queue/poll/", queue.poll, name="queue_poll"),
+    path("requests/<uuid:request_id>/", request.show, name="request"),
+    path("requests/<uuid:request_id>/poll/", request.poll, name="request_poll"),
+    path("requests/<uuid:request_id>/parameters/", request.parameters, name="request_parameters"),
+    path("requests/<uuid:request_id>/decide/", decide.decide, name="decide"),
+    path("history/", history.show, name="history"),
+    path("history/export.csv", export.as_csv, name="history_csv"),
+    path("history/export.jsonl", export.as_jsonl, name="history_jsonl"),
+]
