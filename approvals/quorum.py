@@ -20,8 +20,10 @@ Requirement = tuple[Alternative, ...]
 # Nobody has to agree: one alternative without seats. It is the neutral element of `all_of`.
 NOBODY: Requirement = ({},)
 
-SEATS_AT_MOST = 99  # a seat count with three digits is a slip of the keyboard, not a requirement
+# Multiplying out grows without bound; nobody can read a requirement with more alternatives than this.
+ALTERNATIVES_AT_MOST = 500
 
+# A seat count with three digits is a slip of the keyboard, not a requirement.
 _SEATS = re.compile(r"([1-9][0-9]?) of ([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)")
 
 
@@ -72,7 +74,12 @@ def as_text(requirement: Requirement) -> str:
 
 
 def all_of(first: Requirement, second: Requirement) -> Requirement:
-    """Both hold: alternatives multiplied out, the larger number per team (not the sum)."""
+    """Both hold: alternatives multiplied out, the larger number per team (not the sum).
+
+    Raises `BadRequirement` where that gives more alternatives than `ALTERNATIVES_AT_MOST`.
+    """
+    if len(first) * len(second) > ALTERNATIVES_AT_MOST:
+        raise BadRequirement(f"more than {ALTERNATIVES_AT_MOST} alternatives would do together")
     return pruned(
         {team: max(left.get(team, 0), right.get(team, 0)) for team in {*left, *right}}
         for left in first

@@ -179,7 +179,12 @@ def merge(frozen: Ruling, current: Ruling) -> Ruling:
         controls=_union(frozen.controls, current.controls),
         escalate=_sooner(frozen.escalate, current.escalate),
     )
-    both = quorum.all_of(frozen.requirement or quorum.NOBODY, current.requirement or quorum.NOBODY)
+    try:
+        both = quorum.all_of(frozen.requirement or quorum.NOBODY, current.requirement or quorum.NOBODY)
+    except quorum.BadRequirement as error:
+        return blocked(
+            answers.CANNOT_BE_CHECKED, "evaluation-error", str(error), matched=matched, risk=risk
+        )  # fmt: skip
     return _with_requirement(merged, both)
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from approvals.rules import Ask, Ruling, answers
-from tests.support.packs import ask, demo_pack, pack_of, permit, ruling_of
+from approvals.rules import Ask, Ruling, answers, load_pack
+from tests.support.packs import CATALOGUE, ask, demo_pack, pack_of, permit, ruling_of
 
 ONE = '@id("rule") @require("1 of support") @risk("medium")'
 DEMO = demo_pack()
@@ -138,6 +138,16 @@ class TestSeveralPermits:
             permit(ONE + '@executor("mail")'), permit(ONE.replace("rule", "b") + '@executor("payments")')
         )
         assert (ruling.outcome, ruling.cause, ruling.retry) == ("blocked", "executor-conflict", "later")
+
+    def test_more_alternatives_than_anybody_can_read_block(self) -> None:
+        teams = [[f"team-{row}-{column}" for column in range(5)] for row in range(4)]
+        rules = [
+            permit(f'@id("rule-{row}") @require("{" | ".join(f"1 of {team}" for team in names)}") @risk("medium")')
+            for row, names in enumerate(teams)
+        ]
+        files = {"a.cedar": "".join(rules), **CATALOGUE}
+        ruling = load_pack(files, teams=[team for names in teams for team in names]).rule(ask())
+        assert (ruling.outcome, ruling.cause, ruling.is_alarming) == ("blocked", "evaluation-error", True)
 
     def test_the_sooner_escalation_holds(self) -> None:
         ruling = ruling_of(
