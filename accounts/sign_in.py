@@ -20,7 +20,7 @@ from audit.entries import Authentication, Draft, record
 from audit.types import EntryType
 
 
-class ClosedAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is untyped
+class ClosedAdapter(DefaultAccountAdapter):
     """People are invited by an administrator; nobody registers themselves."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.db import transaction
 from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Now
 from rest_framework.authentication import BaseAuthentication
@@ -52,7 +53,7 @@ def credential_for(authorization: str) -> Credential:
     )
     if not key.matches(bytes(credential.secret_sha256) if credential else _NOBODY) or credential is None:
         raise unauthenticated()
-    if credential.use_is_stale:  # type: ignore[attr-defined]  # annotated above, by the database's clock
+    if credential.use_is_stale:  # annotated above, by the database’s clock
         _note_use(credential)
     return credential
 
@@ -80,16 +81,22 @@ class KeyAuthentication(BaseAuthentication):
         return _CHALLENGE["WWW-Authenticate"]
 
 
+def record_refused(credential: Credential, cause: str, facts: dict[str, str] | None = None) -> None:
+    """Leave evidence that this key was refused something before any verb began."""
+    with transaction.atomic():
+        refusals.record_refusal(
+            actor=credential.holder,
+            subject=Party("credential", str(credential.pk)),
+            cause=cause,
+            facts={"key": credential.public_id, **(facts or {})},
+        )
+
+
 def require_scope(credential: Credential, scope: Scope) -> None:
     """Pass, or raise 403 naming the scope; the refusal is recorded."""
     if scope.value in credential.scopes:
         return
-    refusals.record_refusal(
-        actor=credential.holder,
-        subject=Party("credential", str(credential.pk)),
-        cause="missing-scope",
-        facts={"scope": scope.value, "key": credential.public_id},
-    )
+    record_refused(credential, "missing-scope", {"scope": scope.value})
     raise Problem("missing-scope", f"This key does not carry the scope {scope.value}.")
 
 

@@ -8,7 +8,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 
 
-class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # spectacular registers by subclassing
+class KeyScheme(OpenApiAuthenticationExtension):
     """`Authorization: Bearer <key>`."""
 
     target_class = "agents.authentication.KeyAuthentication"

@@ -8,10 +8,9 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from agents import limits
+from agents.authentication import record_refused
 from agents.models import Credential
 from agents.problems import Problem
-from audit import refusals
-from audit.entries import Party
 
 if TYPE_CHECKING:  # DRF imports this module while its views are being imported
     from rest_framework.views import APIView
@@ -30,11 +29,6 @@ class KeyThrottle(BaseThrottle):
         allowance = limits.take(credential.public_id)
         request._request.limit_headers = allowance.headers()  # type: ignore[attr-defined]
         if not allowance.allowed:
-            refusals.record_refusal(
-                actor=credential.holder,
-                subject=Party("credential", str(credential.pk)),
-                cause="too-many-requests",
-                facts={"key": credential.public_id},
-            )
+            record_refused(credential, "too-many-requests")
             raise Problem("too-many-requests", "Slow down, and try again after the time in Retry-After.")
         return True

@@ -272,7 +272,7 @@ class _Past:
             for voter in voters[: 1 if fate == "half" or request.risk != "high" else 2]:
                 self._decide(voter, request, "approve", "The order and the amount match our records.")
         elif fate == "reject":
-            voter = {"high": "finance1", "critical": "privacy1"}.get(request.risk, "support2")
+            refuser = {"high": "finance1", "critical": "privacy1"}.get(request.risk, "support2")
             why = self.dice.choice(
                 (
                     "The order was refunded last week; look at its history first.",
@@ -281,7 +281,7 @@ class _Past:
                     "Not without the ticket's number in the subject.",
                 )
             )
-            self._decide(self.cast[voter], request, "reject", why)
+            self._decide(self.cast[refuser], request, "reject", why)
         elif fate == "withdraw":
             requests.withdraw(agent=self.agent, request_id=request.pk, reason="The customer solved it.")
         if fate == "redeem":

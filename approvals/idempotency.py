@@ -59,7 +59,7 @@ class OncePerKey:
     ) -> None:
         self._holder, self._key, self._fingerprint = holder, key, fingerprint
         self._render, self._refuse = render, refuse
-        self._row: int | None = None
+        self._row = 0  # nobody's until it is claimed
         self.answer: Answer | None = None
 
     def claim(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 from django.db import DatabaseError, OperationalError, connection, transaction
 
@@ -62,37 +62,50 @@ def time_limited(seconds: int = TIME_LIMIT_SECONDS, *, lock_seconds: int = TIME_
         raise
 
 
-def verb(act: Callable[P, R]) -> Callable[Concatenate[P], R]:
+class Verb(Generic[P, R]):
+    """A function as one durable transaction; see `verb`."""
+
+    def __init__(self, act: Callable[P, R]) -> None:
+        functools.update_wrapper(self, act)
+        self._act = act
+
+    def __call__(self, *args: P.args, **keywords: P.kwargs) -> R:
+        """Run it."""
+        return self.under(None)(*args, **keywords)
+
+    def under(self, once: Once | None) -> Callable[P, R]:
+        """The same, where `once` claims its key first and keeps the answer in the same transaction."""
+
+        def run(*args: P.args, **keywords: P.kwargs) -> R:
+            refusal: Problem | DecisionRefused
+            with time_limited():
+                if once is not None:
+                    once.claim()
+                try:
+                    with transaction.atomic():
+                        result = self._act(*args, **keywords)
+                except (Problem, DecisionRefused) as raised:
+                    refusal = raised
+                    if raised.evidence is not None:
+                        raised.evidence()
+                    if once is not None and isinstance(raised, Problem):
+                        once.keep_refusal(raised)
+                else:
+                    if once is not None:
+                        once.keep(result)
+                    return result
+            raise refusal
+
+        return run
+
+
+def verb(act: Callable[P, R]) -> Verb[P, R]:
     """Make a keyword-only function one durable transaction.
 
     A refusal (`Problem`, `DecisionRefused`) undoes what the function did, then leaves its own evidence (the callable
-    in its `evidence`) and commits that before it is raised again. `once`, where given, claims its key before the
-    function runs and keeps the answer in the same transaction.
+    in its `evidence`) and commits that before it is raised again.
     """
-
-    @functools.wraps(act)
-    def run(*args: Any, once: Once | None = None, **keywords: Any) -> R:
-        refusal: Problem | DecisionRefused | None = None
-        with time_limited():
-            if once is not None:
-                once.claim()
-            try:
-                with transaction.atomic():
-                    result = act(*args, **keywords)
-            except (Problem, DecisionRefused) as raised:
-                refusal = raised
-                if raised.evidence is not None:
-                    raised.evidence()
-                if once is not None and isinstance(raised, Problem):
-                    once.keep_refusal(raised)
-            else:
-                if once is not None:
-                    once.keep(result)
-        if refusal is not None:
-            raise refusal
-        return result
-
-    return run
+    return Verb(act)
 
 
 def illegal(error: DatabaseError) -> str | None:

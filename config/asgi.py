@@ -13,6 +13,7 @@ django_application = get_asgi_application()
 from django.conf import settings  # noqa: E402 - ready only now
 
 from config.body_limit import BodyLimit  # noqa: E402
+from config.lifespan import Lifespan  # noqa: E402
 from config.waits import Waits  # noqa: E402
 
-application = BodyLimit(Waits(django_application), limit=settings.API_BODY_LIMIT_BYTES)
+application = Lifespan(BodyLimit(Waits(django_application), limit=settings.API_BODY_LIMIT_BYTES))

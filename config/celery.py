@@ -5,14 +5,32 @@ from __future__ import annotations
 import os
 
 from celery import Celery
+from celery.signals import beat_init, worker_ready, worker_shutting_down
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.conf import settings
 
+from config import process
+
 app = Celery("countersign", set_as_current=True)
 app.conf.update(settings.CELERY)
 app.autodiscover_tasks(["approvals", "audit"])
+
+
+@worker_ready.connect
+def _worker_started(**_: object) -> None:
+    process.started("worker")
+
+
+@worker_shutting_down.connect
+def _worker_stopped(**_: object) -> None:
+    process.stopped("worker")
+
+
+@beat_init.connect
+def _beat_started(**_: object) -> None:
+    process.started("beat")
 
 
 def _every(seconds: float, task: str) -> dict[str, object]:

@@ -162,6 +162,7 @@ AUDIT_ORIGIN_HOST = env.str("AUDIT_ORIGIN_HOST", urlsplit(BASE_URL).hostname or 
 
 # -- people -----------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # an address is unique whatever its case, by a constraint the check can't see
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -256,5 +257,5 @@ POLICY_PACK = env.str("POLICY_PACK", "demo" if DEMO else "")  # loaded into an e
 
 LOGGING_CONFIG = None
 logging_configuration(
-    json=not DEBUG and not DEMO and not TESTING, level=env.str("LOG_LEVEL", "WARNING" if TESTING else "INFO")
+    json=not DEBUG and not DEMO and not TESTING, level=env.str("LOG_LEVEL", "WARNING" if TESTING or DEMO else "INFO")
 )

@@ -6,7 +6,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from approvals.api.grants import jwks
-from config import assets, errors, health, pages
+from config import assets, errors, health, metrics, pages
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/queue/")),
@@ -18,6 +18,7 @@ urlpatterns = [
     path("api/v1/", include("approvals.api.urls")),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    path("metrics", metrics.metrics),
     path(".well-known/jwks.json", jwks),
     path(".well-known/audit-key", health.audit_key),
     re_path(r"^api/.*$", errors.api_not_found),

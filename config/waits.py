@@ -78,7 +78,7 @@ class Waits:
             if not told:
                 told.append(True)
                 return {"type": "http.request", "body": b"", "more_body": False}
-            return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]  # never ends
+            return await asyncio.get_running_loop().create_future()  # never ends
 
         async def capture(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -67,8 +67,9 @@ def docs(request: HttpRequest) -> HttpResponse:
 
 
 def _content(described: dict[str, Any]) -> dict[str, Any]:
-    content: dict[str, Any] = described.get("content", {})
-    return next(iter(content.values()), {}).get("schema", {})
+    first: dict[str, Any] = next(iter(described.get("content", {}).values()), {})
+    shape: dict[str, Any] = first.get("schema", {})
+    return shape
 
 
 def _said(response: dict[str, Any]) -> str:

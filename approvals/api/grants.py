@@ -59,7 +59,6 @@ class Redeem(Endpoint):
                 parameters=fields["parameters"],
                 action=fields.get("action"),
                 resource=fields.get("resource"),
-                once=once,
             )
 
         response = self.answer_once(redeem, _answer)

@@ -64,7 +64,7 @@ class Requests(Endpoint):
             timeout_seconds=fields.get("timeout_seconds"),
         )
         return self.answer_once(
-            lambda once: verbs.file(agent=agent, credential=credential, filing=filing, once=once),
+            lambda once: verbs.file.under(once)(agent=agent, credential=credential, filing=filing),
             _created,
             key_required=True,
         )
@@ -204,12 +204,8 @@ class RequestAnswer(Endpoint):
         agent, request_id = self.agent, parse_id(id)
         fields = self.body(serializers.AnswerInput)
         return self.answer_once(
-            lambda once: verbs.answer(
-                agent=agent,
-                request_id=request_id,
-                question=fields["question"],
-                text=fields["text"],
-                once=once,
+            lambda once: verbs.answer.under(once)(
+                agent=agent, request_id=request_id, question=fields["question"], text=fields["text"]
             ),
             _fresh,
         )
@@ -232,7 +228,9 @@ class RequestWithdraw(Endpoint):
         agent, request_id = self.agent, parse_id(id)
         fields = self.body(serializers.WithdrawInput)
         return self.answer_once(
-            lambda once: verbs.withdraw(agent=agent, request_id=request_id, reason=fields.get("reason", ""), once=once),
+            lambda once: verbs.withdraw.under(once)(
+                agent=agent, request_id=request_id, reason=fields.get("reason", "")
+            ),
             _fresh,
         )
 
@@ -254,13 +252,12 @@ class RequestOutcome(Endpoint):
         credential, request_id = self.credential, parse_id(id)
         fields = self.body(serializers.OutcomeInput)
         return self.answer_once(
-            lambda once: verbs.report_outcome(
+            lambda once: verbs.report_outcome.under(once)(
                 credential=credential,
                 request_id=request_id,
                 result=fields["result"],
                 response_code=fields.get("response_code"),
                 detail=fields.get("detail"),
-                once=once,
             ),
             _fresh,
         )
@@ -283,12 +280,8 @@ class RequestActivity(Endpoint):
         agent, credential, request_id = self.agent, self.credential, parse_id(id)
         fields = self.body(serializers.ActivityInput)
         return self.answer_once(
-            lambda once: verbs.report_activity(
-                agent=agent,
-                credential=credential,
-                request_id=request_id,
-                tool_calls=fields["tool_calls"],
-                once=once,
+            lambda once: verbs.report_activity.under(once)(
+                agent=agent, credential=credential, request_id=request_id, tool_calls=fields["tool_calls"]
             ),
             _fresh,
         )

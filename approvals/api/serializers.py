@@ -7,8 +7,6 @@ from typing import Any
 
 from rest_framework import serializers
 
-from agents.wire import parameter_errors
-
 ACTION = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", re.ASCII)
 
 
@@ -125,8 +123,11 @@ class RequestInput(Closed):
     parameters = ParametersField()
     summary = Text(max_length=200, validators=[_one_line, _not_blank])
     rationale = Text(max_length=8_000, validators=[_not_blank])
-    context = ContextInput(required=False)
     timeout_seconds = Whole(required=False, min_value=1, max_value=604_800)
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """The declared fields, and `context`, a name that DRF keeps for itself on the class."""
+        return {**super().get_fields(), "context": ContextInput(required=False)}
 
 
 class AnswerInput(Closed):
@@ -235,7 +236,6 @@ class RequestOutput(serializers.Serializer[Any]):
     parameters_digest = serializers.CharField()
     summary = serializers.CharField()
     rationale = serializers.CharField()
-    # named by a string: DRF keeps `context` for itself
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()
     question = QuestionOutput(allow_null=True)
@@ -244,10 +244,8 @@ class RequestOutput(serializers.Serializer[Any]):
     outcome = OutcomeOutput(allow_null=True)
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        """The declared fields, and `context`, whose name a class attribute would take from DRF."""
-        fields = super().get_fields()
-        fields["context"] = Members()
-        return fields
+        """The declared fields, and `context`, a name that DRF keeps for itself on the class."""
+        return {**super().get_fields(), "context": Members()}
 
 
 class RequestListOutput(serializers.Serializer[Any]):
@@ -280,9 +278,7 @@ class ProblemOutput(serializers.Serializer[Any]):
     title = serializers.CharField()
     status = serializers.IntegerField()
     detail = serializers.CharField()
-    errors = ProblemErrorOutput(many=True, required=False)
 
-
-def refuse_parameters(parameters: dict[str, Any]) -> list[dict[str, str]]:
-    """What the contract's limits on `parameters` find wrong, as pointers."""
-    return [dict(error) for error in parameter_errors(parameters)]
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """The declared fields, and `errors`, a name that DRF keeps for itself on the class."""
+        return {**super().get_fields(), "errors": ProblemErrorOutput(many=True, required=False)}

@@ -1,0 +1,32 @@
+"""The web process's start and stop as the server tells them, recorded as evidence. Requests pass through."""
+
+from __future__ import annotations
+
+from asgiref.sync import sync_to_async
+
+from config import process
+from config.body_limit import App, Receive, Scope, Send
+
+NAME = "web"
+
+
+class Lifespan:
+    """Answers ASGI's lifespan, which Django does not."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Record and acknowledge start and stop; pass everything else on."""
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await sync_to_async(process.started)(NAME)
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await sync_to_async(process.stopped)(NAME)
+                await send({"type": "lifespan.shutdown.complete"})
+                return

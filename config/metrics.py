@@ -1,0 +1,79 @@
+"""`GET /metrics`: what an operator watches, read from the database at the moment of the scrape.
+
+Nothing is counted in a process, so any node answers for all. Shown to loopback, or to whoever has the token.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from agents.authentication import unauthenticated
+from audit import health
+from config.addresses import client_address, is_loopback
+from config.errors import problem
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+_ENDED = "SELECT status, count(*) FROM approvals_request GROUP BY status"
+_PENDING = """
+SELECT CASE WHEN risk_unknown THEN 'unknown' ELSE risk END, count(*),
+       extract(epoch FROM clock_timestamp() - min(created_at)),
+       count(*) FILTER (WHERE expires_at <= clock_timestamp()),
+       coalesce(extract(epoch FROM clock_timestamp() - min(expires_at)
+                                   FILTER (WHERE expires_at <= clock_timestamp())), 0)
+  FROM approvals_request WHERE status = 'pending' GROUP BY 1
+"""
+
+
+class _Now(Collector):
+    def collect(self) -> Iterator[Metric]:
+        """The families, from three queries."""
+        with connection.cursor() as cursor:
+            cursor.execute(_ENDED)
+            by_status = cursor.fetchall()
+            cursor.execute(_PENDING)
+            pending = cursor.fetchall()
+        filed = CounterMetricFamily("countersign_requests", "Requests filed, by status now.", labels=["status"])
+        for status, count in by_status:
+            filed.add_metric([status], count)
+        yield filed
+        depth = GaugeMetricFamily("countersign_pending_requests", "Requests that wait for people.", labels=["risk"])
+        age = GaugeMetricFamily("countersign_pending_oldest_seconds", "Age of the oldest of them.", labels=["risk"])
+        overdue = GaugeMetricFamily(
+            "countersign_unswept_requests", "Denied by default, not yet swept.", labels=["risk"]
+        )
+        late = GaugeMetricFamily("countersign_sweep_late_seconds", "How long the oldest has not been.", labels=["risk"])
+        for risk, count, oldest, unswept, lateness in pending:
+            depth.add_metric([risk], count)
+            age.add_metric([risk], float(oldest))
+            overdue.add_metric([risk], unswept)
+            late.add_metric([risk], float(lateness))
+        yield from (depth, age, overdue, late)
+        log = health.status()
+        yield GaugeMetricFamily("countersign_log_lag_seconds", "Age of the oldest unsealed entry.", log.lag_seconds)
+        yield GaugeMetricFamily("countersign_log_size", "Leaves in the evidence log.", log.size)
+        alive = log.alive_seconds if log.alive_seconds is not None else float("inf")
+        yield GaugeMetricFamily("countersign_sealer_silent_seconds", "Since the sealer last said it lives.", alive)
+
+
+@login_not_required
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus text; 401 for anyone but loopback and the holder of METRICS_TOKEN."""
+    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    known = bool(settings.METRICS_TOKEN) and hmac.compare_digest(token.encode(), settings.METRICS_TOKEN.encode())
+    if not known and not is_loopback(client_address(request)):
+        return problem(unauthenticated())
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Now())
+    return HttpResponse(generate_latest(registry), content_type=TEXT)
