@@ -53,7 +53,7 @@ class Redeem(Endpoint):
         fields = self.body(serializers.RedeemInput)
 
         def redeem(once: OncePerKey | None) -> Redeemed:
-            return redemption.redeem(
+            return redemption.redeem.under(once)(
                 credential=credential,
                 token=fields["grant"],
                 parameters=fields["parameters"],
