@@ -55,9 +55,7 @@ def rows_of(action: Action | None, parameters: JSON, *, full: bool = False) -> t
     return tuple(rows)
 
 
-def _row(
-    action: Action | None, parameters: JSON, pointer: str, value: JSON, at_most: int | None
-) -> Row:  # fmt: skip
+def _row(action: Action | None, parameters: JSON, pointer: str, value: JSON, at_most: int | None) -> Row:
     field = action.fields.get(pointer) if action else None
     total = len(value) if isinstance(value, str) else 0
     shown = total if at_most is None else min(total, at_most)

@@ -228,9 +228,7 @@ class _Reader:
         if set(money) != {"amount", "currency"}:
             self.problems.append("pointers.money must name amount and currency, and nothing else")
             return None
-        amount, currency = (
-            self._pointer(money, "amount", {"integer"}), self._pointer(money, "currency", {"string"})
-        )  # fmt: skip
+        amount, currency = (self._pointer(money, "amount", {"integer"}), self._pointer(money, "currency", {"string"}))
         return str(amount), str(currency)
 
     def _salient(self, pointers: Mapping[str, Any]) -> str | None:

@@ -45,9 +45,7 @@ class Engine:
         try:
             return self._rule(ask)
         except Exception as error:  # when in doubt, no: whatever went wrong is a block
-            return blocked(
-                answers.CANNOT_BE_CHECKED, "evaluation-error", f"{type(error).__name__}: {error}"
-            )  # fmt: skip
+            return blocked(answers.CANNOT_BE_CHECKED, "evaluation-error", f"{type(error).__name__}: {error}")
 
     def _rule(self, ask: Ask) -> Ruling:
         if ask.phase not in _PHASES or ask.level not in (1, 2, 3):

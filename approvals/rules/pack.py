@@ -61,9 +61,7 @@ class Pack:
         return blocked(breach.answer, breach.cause, breach.why, matched=merged.matched, risk=merged.risk)
 
 
-def load_pack(
-    files: Mapping[str, str], *, teams: Collection[str], people: Collection[str] = ()
-) -> Pack:  # fmt: skip
+def load_pack(files: Mapping[str, str], *, teams: Collection[str], people: Collection[str] = ()) -> Pack:
     """Check everything that can be checked before anything is filed, and parse.
 
     `files` maps names (`demo.cedar`, `actions/refund.create.toml`) to texts; `teams` are the teams that

@@ -161,9 +161,7 @@ def merge(frozen: Ruling, current: Ruling) -> Ruling:
     risk = max(frozen.risk, current.risk, key=RISKS.index)
     if len(executors) > 1:
         why = f"different executors: {', '.join(sorted(executors))}"
-        return blocked(
-            answers.CANNOT_BE_CHECKED, "executor-conflict", why, matched=matched, risk=risk
-        )  # fmt: skip
+        return blocked(answers.CANNOT_BE_CHECKED, "executor-conflict", why, matched=matched, risk=risk)
     merged = replace(
         current,
         problems=_union(frozen.problems, current.problems),
@@ -182,9 +180,7 @@ def merge(frozen: Ruling, current: Ruling) -> Ruling:
     try:
         both = quorum.all_of(frozen.requirement or quorum.NOBODY, current.requirement or quorum.NOBODY)
     except quorum.BadRequirement as error:
-        return blocked(
-            answers.CANNOT_BE_CHECKED, "evaluation-error", str(error), matched=matched, risk=risk
-        )  # fmt: skip
+        return blocked(answers.CANNOT_BE_CHECKED, "evaluation-error", str(error), matched=matched, risk=risk)
     return _with_requirement(merged, both)
 
 

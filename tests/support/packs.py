@@ -102,9 +102,7 @@ def demo_pack() -> Pack:
     return load_pack(read_folder(DEMO), teams=TEAMS)
 
 
-def ask(
-    action: str = "page.write", parameters: Any = None, *, level: int = 3, **more: Any
-) -> Ask:  # fmt: skip
+def ask(action: str = "page.write", parameters: Any = None, *, level: int = 3, **more: Any) -> Ask:
     """A question of the agent `helpdesk`, on an ordinary Tuesday noon."""
     given: dict[str, Any] = {
         "agent": "helpdesk",
