@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import IO, Any
 
 from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.parsers import BaseParser
@@ -186,6 +187,8 @@ def as_problem(error: Exception) -> Problem | None:
         return error
     if isinstance(error, EvidenceUnavailable):
         return Problem("evidence-unavailable", "The evidence of this act cannot be recorded now, so it was not done.")
+    if isinstance(error, (OperationalError, InterfaceError)):
+        return Problem("busy", "The database cannot be asked just now; try again.", headers={"Retry-After": "1"})
     if isinstance(error, (Http404, exceptions.NotFound)):
         return Problem("not-found", "There is nothing here that this key may see.")
     if isinstance(error, exceptions.MethodNotAllowed):

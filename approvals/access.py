@@ -5,6 +5,7 @@ What may not be seen is not found (404), in pages, lists, counts and fragments a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -56,11 +57,21 @@ def visible_to(person: Viewer) -> QuerySet[Request]:
 
 def sees_payload(person: Viewer, request: Request) -> bool:
     """Whether parameters and the agent's words are shown as they are, not masked: to who reviews, owns or decided."""
-    return (
-        bool(person.teams & set(request.teams))
-        or request.agent.owner_id == person.user.pk
-        or Decision.objects.filter(request=request, person=person.user).exists()
-    )
+    return entitled(person, request) or Decision.objects.filter(request=request, person=person.user).exists()
+
+
+def sees_payload_of(person: Viewer, request: Request, votes: Sequence[Decision]) -> bool:
+    """`sees_payload` where the request's standing decisions are at hand; no query."""
+    return entitled(person, request) or _voted(person, votes)
+
+
+def reads_notes(person: Viewer, request: Request, votes: Sequence[Decision]) -> bool:
+    """Notes are for colleagues and auditors: who reviews, decided or audits; not for an agent's owner as such."""
+    return person.sees_all or bool(person.teams & set(request.teams)) or _voted(person, votes)
+
+
+def _voted(person: Viewer, votes: Sequence[Decision]) -> bool:
+    return any(vote.person_id == person.user.pk for vote in votes)
 
 
 def request_to_see(person: Viewer, request_id: UUID) -> Seen:

@@ -80,18 +80,21 @@ def _decide(*, person: User, session_key: str, request_id: UUID, form: Form, aut
         _refuse_late(seen)
         _refuse_unentitled(access.viewer(person), seen, votes, form.verdict)
         shown = _what_was_shown(request, form, ticket)
-        _refuse_unfit(form, request, shown)
-        ruling = policies.ruling_now(request)
+        ruling = None
         if form.verdict == Decision.Verdict.APPROVE:
+            ruling = policies.ruling_now(request)
             if ruling.outcome == "blocked":
                 _block(request, ruling, now)
                 return request
+            if ruling.risk == "critical" or ruling.stepup:  # asked again: the policy in force may be stricter by now
+                raise NotYours(access.NO_SECOND_FACTOR)
             _refuse_without_evidence(ruling)
+        _refuse_unfit(form, request, shown, risk=ruling.risk if ruling is not None else request.risk)
     except DecisionRefused as refused:
         refused.evidence = _refusal(person, request, form, refused)
         raise
     vote = _recorded(person, request, form, ticket, auth, now)
-    if form.verdict == Decision.Verdict.REJECT:
+    if ruling is None:
         lifecycle.transition(
             request,
             Status.REJECTED,
@@ -145,14 +148,14 @@ def _what_was_shown(request: Request, form: Form, ticket: viewing.Ticket) -> vie
     return shown
 
 
-def _refuse_unfit(form: Form, request: Request, shown: viewing.Shown) -> None:
+def _refuse_unfit(form: Form, request: Request, shown: viewing.Shown, *, risk: str) -> None:
     fields = rationale.problems(
         verdict=form.verdict,
         rationale=form.rationale,
         note=form.note,
         reason_code=form.reason_code,
         confirm=form.confirm,
-        risk=request.risk,
+        risk=risk,
         salient=shown.view.salient.canonical if shown.view.salient else None,
     )
     if form.verdict == Decision.Verdict.REJECT and "rationale" not in fields:

@@ -94,7 +94,10 @@ def private_keys() -> dict[str, OKPKey]:
 
 @transaction.atomic
 def publish_keys() -> list[SigningKey]:
-    """Make the keys on disk known (an entry each), retire those that are gone; all keys that are published."""
+    """Make the keys on disk known, with an entry each; all keys that are published.
+
+    A key that is gone from this node's disk is not retired for it: while keys are rotated, nodes differ. `retire` is.
+    """
     keys = private_keys()
     known = {key.kid: key for key in SigningKey.objects.select_for_update()}
     for kid, key in keys.items():
@@ -111,8 +114,20 @@ def publish_keys() -> list[SigningKey]:
                     facts={"kid": kid, "x": public["x"], "use": "grants"},
                 )
             )
-    SigningKey.objects.filter(retired_at__isnull=True).exclude(kid__in=keys).update(retired_at=Now())
     return published_keys()
+
+
+@transaction.atomic
+def retire(kid: str, *, by: Party) -> bool:
+    """Sign with this key no more; it stays published until its last grant has lapsed. False where it is not known."""
+    changed = SigningKey.objects.filter(pk=kid, retired_at__isnull=True).update(retired_at=Now())
+    if changed:
+        record(
+            Draft(
+                EntryType.CONFIGURATION_CHANGED, by, Party("key", kid), {"kid": kid, "use": "grants", "retired": True}
+            )
+        )
+    return bool(changed)
 
 
 def published_keys() -> list[SigningKey]:
@@ -133,11 +148,18 @@ def jwks() -> dict[str, Any]:
 def _key_at(moment: datetime) -> OKPKey:
     """The key that signs at this moment: the newest one published 24 h before, else the oldest there is."""
     private = private_keys()
-    known = [key for key in SigningKey.objects.order_by("published_at", "kid") if key.kid in private]
-    if len(known) < len(private):
-        known = [key for key in publish_keys() if key.kid in private]
-    ripe = [key for key in known if key.published_at <= moment - PUBLISH_AHEAD]
-    return private[(ripe[-1] if ripe else known[0]).kid]
+    known = {key.kid for key in SigningKey.objects.all()}
+    if not private.keys() <= known:
+        publish_keys()
+    usable = [
+        key
+        for key in SigningKey.objects.filter(kid__in=list(private)).order_by("published_at", "kid")
+        if key.retired_at is None or key.retired_at > moment
+    ]
+    if not usable:
+        raise CannotSign("Every grant key on disk was retired.")
+    ripe = [key for key in usable if key.published_at <= moment - PUBLISH_AHEAD]
+    return private[(ripe[-1] if ripe else usable[0]).kid]
 
 
 def issuer() -> str:

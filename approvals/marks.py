@@ -4,7 +4,7 @@ made. Nothing is changed here, and nothing is remembered between polls but what 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -13,8 +13,8 @@ from django.db import connection
 from django.db.models import Case, F, Q, When
 
 from approvals import listing, queries
-from approvals.access import Viewer
-from approvals.models import Request
+from approvals.access import SEES_ALL, Viewer
+from approvals.models import Decision, Request
 from approvals.queries import Seen
 from approvals.states import Status
 
@@ -24,7 +24,7 @@ _MINE = """(r.teams && ARRAY(SELECT t.slug FROM accounts_membership m JOIN accou
         OR EXISTS (SELECT FROM approvals_decision d WHERE d.request_id = r.id AND d.person_id = %(user)s))"""
 
 _VOTES = """CROSS JOIN LATERAL (
-  SELECT count(*) AS n, coalesce(bit_xor(hashtextextended(d.id::text, 0)), 0) AS mark
+  SELECT coalesce(bit_xor(hashtextextended(d.id::text, 0)), 0) AS mark
     FROM approvals_decision d WHERE d.request_id = r.id AND d.voided_at IS NULL) v"""
 
 
@@ -36,9 +36,11 @@ SELECT count(*), coalesce(bit_xor(hashtextextended(r.id::text || r.version, v.ma
 """  # noqa: S608
 
 _REQUEST_MARK = f"""
-SELECT r.version + (r.status = 'pending' AND r.expires_at <= statement_timestamp())::int, v.n, v.mark,
+SELECT r.version + (r.status = 'pending' AND r.expires_at <= statement_timestamp())::int,
+       ARRAY(SELECT right(d.id::text, 12) FROM approvals_decision d
+              WHERE d.request_id = r.id AND d.voided_at IS NULL ORDER BY 1),
        statement_timestamp()
-  FROM approvals_request r {_VOTES}
+  FROM approvals_request r
  WHERE r.id = %(id)s AND ({_MINE} OR EXISTS (
          SELECT FROM accounts_rolegrant g WHERE g.user_id = %(user)s AND g.role = ANY(%(roles)s)
             AND (g.expires_at IS NULL OR g.expires_at > statement_timestamp())))
@@ -69,24 +71,28 @@ def queue_mark(user_id: UUID) -> QueueMark:
 
 @dataclass(frozen=True, slots=True)
 class RequestMark:
-    """What one request looked like: its version as seen, and its standing votes."""
+    """What one request looked like at `at`: its version as seen, and its standing votes by the end of their ids."""
 
     version: int
-    votes: int
-    folded: int
+    votes: tuple[str, ...]
     at: datetime
 
     def __str__(self) -> str:
-        return f"{self.version:x}-{self.votes:x}-{self.folded & (2**64 - 1):x}"
+        return ".".join([f"{self.version:x}", *self.votes])
+
+    @classmethod
+    def of(cls, seen: Seen, votes: Iterable[Decision]) -> RequestMark:
+        """The mark of what a page shows; equal to what `request_mark` reads while nothing changes."""
+        return cls(seen.version, tuple(sorted(vote.pk.hex[-12:] for vote in votes)), seen.now)
 
 
-def request_mark(user_id: UUID, request_id: UUID, *, sees_all: Collection[str]) -> RequestMark | None:
-    """The mark of one request, or None where this person may not see it: one read by key. `sees_all` names the roles
-    that see every request. A deadline that passes counts as a change by the clock alone."""
+def request_mark(user_id: UUID, request_id: UUID) -> RequestMark | None:
+    """The mark of one request, or None where this person may not see it (the gate's rule, in the same one read by
+    key). A deadline that passes counts as a change by the clock alone."""
     with connection.cursor() as cursor:
-        cursor.execute(_REQUEST_MARK, {"user": user_id, "id": request_id, "roles": list(sees_all)})
+        cursor.execute(_REQUEST_MARK, {"user": user_id, "id": request_id, "roles": sorted(SEES_ALL)})
         row = cursor.fetchone()
-    return RequestMark(*row) if row else None
+    return RequestMark(row[0], tuple(row[1]), row[2]) if row else None
 
 
 # Whoever commits after this long has been refused by the time limit of verbs (5 s), with a second's grace: a row

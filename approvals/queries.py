@@ -180,15 +180,14 @@ def history_of(
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FILTER (WHERE status = 'rejected' AND decided_at > t.now - interval '24 hours'),"
-            " count(*) FILTER (WHERE created_at > t.now - interval '1 hour'),"
-            " count(*) FILTER (WHERE status = 'rejected' AND decided_at > t.now - interval '24 hours'"
-            "  AND action = %(action)s AND resource = %(resource)s AND parameters_digest = %(digest)s),"
-            " max(t.now)"
-            " FROM (SELECT clock_timestamp() AS now) t LEFT JOIN approvals_request r ON r.agent_id = %(agent)s"
-            # a request lives at most 7 days before it is rejected
-            " AND r.created_at > t.now - interval '8 days'"
-            " AND (r.status = 'rejected' OR r.created_at > t.now - interval '1 hour')",
+            "SELECT (SELECT count(*) FROM approvals_request WHERE agent_id = %(agent)s AND status = 'rejected'"
+            "         AND decided_at > clock_timestamp() - interval '24 hours'),"
+            " (SELECT count(*) FROM approvals_request WHERE agent_id = %(agent)s"
+            "   AND created_at > clock_timestamp() - interval '1 hour'),"
+            " (SELECT count(*) FROM approvals_request WHERE agent_id = %(agent)s AND status = 'rejected'"
+            "   AND decided_at > clock_timestamp() - interval '24 hours'"
+            "   AND action = %(action)s AND resource = %(resource)s AND parameters_digest = %(digest)s),"
+            " clock_timestamp()",
             {"agent": agent_id, "action": action, "resource": resource, "digest": parameters_digest},
         )
         denials, filings, same, now = cursor.fetchone()

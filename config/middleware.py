@@ -12,11 +12,13 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware, LoginRequiredMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.gzip import GZipMiddleware
 from django.middleware.locale import LocaleMiddleware
 from django.shortcuts import resolve_url
+from django.template.loader import render_to_string
 from django_htmx.middleware import HtmxMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
@@ -89,4 +91,19 @@ def SignInForFragments(get_response: Next) -> Next:
             return HttpResponse(status=401, headers={"HX-Trigger": "signed-out", "Cache-Control": "no-store"})
         return response
 
+    return middleware
+
+
+def Unavailable(get_response: Next) -> Next:
+    """A page that cannot be made because the database is away says so, with 503; the API's own handler does for it."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        return get_response(request)
+
+    def process_exception(request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if isinstance(error, (OperationalError, InterfaceError)) and not by_machine(request):
+            return HttpResponse(render_to_string("503.html"), status=503, headers={"Retry-After": "1"})
+        return None
+
+    middleware.process_exception = process_exception  # type: ignore[attr-defined]  # where Django looks for it
     return middleware

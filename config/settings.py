@@ -67,6 +67,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",  # by its own name: allauth asks for it
     "config.middleware.Htmx",
     "config.middleware.SignInForFragments",
+    "config.middleware.Unavailable",
 ]
 
 ROOT_URLCONF = "config.urls"

@@ -32,9 +32,7 @@ def standing_view(
             team,
             "approved",
             joined(
-                words.own(
-                    _("approved %(at)s by ") % {"at": words.at(by_person[who].decided_at, seen.now)[:-3]}
-                ),
+                words.own(_("approved %(at)s by ") % {"at": words.at(by_person[who].decided_at, seen.now)[:-3]}),
                 words.name(by_person[who].person),
             ),
         )
@@ -53,11 +51,8 @@ def standing_view(
     return StandingView(words.progress(now.have, now.need), seats, missing)
 
 
-def events(
-    seen: Seen, decisions: Sequence[Decision], *, notes: bool, reads: bool
-) -> list[Event]:
-    """What has happened to a request, oldest first. `notes`: the reader may read colleagues' notes; `reads`: the
-    agent's own words (a withdrawal carries none)."""
+def events(seen: Seen, decisions: Sequence[Decision], *, notes: bool) -> list[Event]:
+    """What has happened to a request, oldest first; `notes`: the reader may read colleagues' notes."""
     request = seen.request
     found = [Event(request.created_at, words.text(request.agent.slug), _("filed this"))]
     for decision in decisions:
@@ -65,9 +60,7 @@ def events(
         found.append(
             Event(
                 decision.decided_at,
-                joined(
-                    words.name(decision.person), words.own(" ("), words.text(decision.person.email), words.own(")")
-                ),
+                joined(words.name(decision.person), words.own(" ("), words.text(decision.person.email), words.own(")")),
                 _("approved") if decision.verdict == "approve" else _("rejected"),
                 words.text(decision.rationale, multiline=True),
                 words.text(decision.note, multiline=True) if notes else (),
@@ -113,9 +106,7 @@ def receipt(seen: Seen, votes: Sequence[Decision], person: Viewer) -> Receipt | 
         return None
     sentence = result_of(seen, votes)
     if seen.status is Status.EXPIRED:
-        sentence = words.own(
-            _("Expired %(at)s, denied by default") % {"at": words.at(seen.decided_at, seen.now)}
-        )
+        sentence = words.own(_("Expired %(at)s, denied by default") % {"at": words.at(seen.decided_at, seen.now)})
     elif seen.status is Status.APPROVED and not seen.request.teams:
         sentence = words.own(_("Allowed by policy, without people"))
     mine = next((vote for vote in votes if vote.person_id == person.user.pk), None)
