@@ -201,12 +201,11 @@ class _Run:
 
     def finish(self) -> None:
         report = self.report
-        for checkpoint in self.reader.checkpoints(self.end, None):
-            report.add(self.end, f"a checkpoint of {checkpoint.size} leaves is stored, but there are {self.end}")
-        for size in self.outside:
-            if size > self.end:
-                report.add(self.end, f"a checkpoint of {size} leaves is kept outside, but there are {self.end}")
-        if self.signed < self.end and not self.broken_off:
+        beyond = [(checkpoint.size, "stored") for checkpoint in self.reader.checkpoints(self.end, None)]
+        beyond += [(size, "kept outside") for size in self.outside if size > self.end]
+        for size, where in beyond:
+            report.add(self.end, f"a checkpoint of {size} leaves is {where}, but there are {self.end}")
+        if self.signed < self.end and not self.broken_off and not beyond:
             report.add_range(self.signed, self.end - 1, "these leaves are under no good checkpoint")
         expected = self.end - self.end.bit_count()
         if not self.broken_off and (count := self.reader.node_count()) != expected:

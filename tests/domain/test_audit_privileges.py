@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -15,6 +14,7 @@ from psycopg import sql
 
 from audit import roles
 from tests.support import services
+from tests.support.database_roles import default_connection_as
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -79,20 +79,6 @@ COLUMNS = dict.fromkeys(TABLES, "subject_id") | {
 def connected(role: str) -> Iterator[psycopg.Connection[Any]]:
     with services.connection(role) as opened:
         yield opened
-
-
-@contextmanager
-def default_connection_as_owner() -> Iterator[None]:
-    """Django's default connection as the owner's, as `migrate` has it."""
-    parts = urlsplit(services.url("owner"))
-    kept = {key: connection.settings_dict[key] for key in ("USER", "PASSWORD")}
-    connection.close()
-    connection.settings_dict |= {"USER": parts.username, "PASSWORD": parts.password}
-    try:
-        yield
-    finally:
-        connection.close()
-        connection.settings_dict |= kept
 
 
 def statement(verb: str, table: str) -> sql.Composed:
@@ -214,6 +200,6 @@ def test_granting_again_changes_nothing() -> None:
             ).fetchall()
 
     before = held()
-    with default_connection_as_owner():
+    with default_connection_as("owner"):
         roles.grant_all()
     assert held() == before

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
 from django.db import connection
 
@@ -25,6 +26,11 @@ QUICK = Pace(pause=0.01, alive=0.05)
 def outside_path() -> Path:
     """Where this worker's copy of the newest checkpoint lies outside the database."""
     return Path(settings.AUDIT_OUTSIDE_PATH)
+
+
+def log_key() -> Ed25519PrivateKey:
+    """The log's private key, as the sealer's process reads it."""
+    return origins.read_key(Path(settings.AUDIT_KEY_PATH))
 
 
 def forget_outside_copies() -> None:
@@ -43,9 +49,8 @@ def connected(*, pace: Pace = QUICK, role: str = "sealer") -> Iterator[Sealer]:
         cursor.execute("SELECT size FROM audit_sealerstate")
         if cursor.fetchone() == (0,):
             forget_outside_copies()
-    key = origins.read_key(Path(settings.AUDIT_KEY_PATH))
     with psycopg.connect(roles.conninfo(role)) as own:
-        yield Sealer(own, key, "localhost", outside_path(), pace=pace)
+        yield Sealer(own, log_key(), "localhost", outside_path(), pace=pace)
 
 
 @contextmanager
