@@ -9,6 +9,8 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable
 
+from approvals.display.digest import confirms
+
 APPROVE_CODES = {
     "matches-records": "Matches our records",
     "routine": "Routine",
@@ -59,7 +61,7 @@ def problems(
                 f"At {risk} risk, write a sentence: at least {SENTENCE_CHARACTERS} characters"
                 f" and {SENTENCE_WORDS} different words."
             )
-        if risk == "critical" and (salient is None or not retyped(confirm, salient)):
+        if risk == "critical" and (salient is None or not confirms(salient, confirm)):
             found["confirm"] = "Type the fact as it stands in the parameters."
     elif not text and not reason_code:
         found["rationale"] = "Give a reason: choose a code or write one."
@@ -70,15 +72,6 @@ def is_sentence(text: str) -> bool:
     """At least 15 characters and 3 different words."""
     words = {word.casefold() for word in re.findall(r"\w+", text)}
     return len(text) >= SENTENCE_CHARACTERS and len(words) >= SENTENCE_WORDS
-
-
-def retyped(typed: str, salient: str) -> bool:
-    """Whether what was typed is the fact's canonical JSON text; spaces and thousands separators do not matter."""
-    return _bare(typed) == _bare(salient) != ""
-
-
-def _bare(text: str) -> str:
-    return re.sub(r"[\s,'’_\u00a0\u202f]", "", text).strip('"')
 
 
 def _plain(text: str) -> str:
