@@ -57,6 +57,8 @@ def complete(
     }
     if database_urls:
         ours |= {ROLE_VARIABLES[role]: url for role, url in database_urls.items()} | {"DEMO": "1"}
+        if os.geteuid() == 0:  # what the worker would say of that at each start, in eight lines, is known
+            ours["PYTHONWARNINGS"] = "ignore:You're running the worker with superuser privileges"
     if redis_url:
         ours["REDIS_URL"] = redis_url
     return {**ours, **{name: value for name, value in given.items() if value or name not in ours}}
