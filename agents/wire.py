@@ -44,6 +44,12 @@ class _Constant(float):
     """NaN, Infinity or -Infinity, which are not JSON."""
 
 
+def _integer(digits: str) -> int | float:
+    """An integer; one of hundreds of digits as the infinity that a double makes of it. Python would refuse over
+    4 300 digits as no number at all, and it is one, only too large: 422 and not 400."""
+    return int(digits) if len(digits) < 400 else float(digits)
+
+
 def parse_json(raw: bytes) -> Any:
     """The body, or a problem: 400 where it is not JSON, 422 with pointers where it has no single meaning.
 
@@ -51,17 +57,17 @@ def parse_json(raw: bytes) -> Any:
     """
     try:
         text = raw.decode("utf-8")
-        body = json.loads(text, object_pairs_hook=_members, parse_constant=_Constant)
-    except (ValueError, RecursionError) as error:
-        raise Problem("not-json", f"The body could not be read as JSON in UTF-8: {_first_line(error)}") from error
+        body = json.loads(text, object_pairs_hook=_members, parse_constant=_Constant, parse_int=_integer)
+    except RecursionError as error:  # it may well be JSON; it is deeper than anything here may be
+        too_deep: FieldError = {"pointer": "", "detail": f"Nested more than {MAX_DEPTH} deep."}
+        raise Problem("invalid", "The body is nested too deeply.", errors=[too_deep]) from error
+    except ValueError as error:
+        sentence = str(error).splitlines()[0]
+        raise Problem("not-json", f"The body could not be read as JSON in UTF-8: {sentence}") from error
     errors = list(_ambiguities(body))
     if errors:
         raise Problem("invalid", "The body does not have one meaning.", errors=errors[:_MAX_ERRORS])
     return body
-
-
-def _first_line(error: Exception) -> str:
-    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
 
 
 def _ambiguities(body: Any) -> Iterator[FieldError]:

@@ -48,7 +48,16 @@ class BodyLimit:
             chunks.append(chunk)
             if not message.get("more_body", False):
                 break
-        await self._app(scope, _replay(b"".join(chunks), receive), send)
+        await self._app(_declared(scope, received), _replay(b"".join(chunks), receive), send)
+
+
+def _declared(scope: Scope, length: int) -> Scope:
+    """The scope of a body that came in chunks with the length it turned out to have: DRF takes one without a
+    declared length for an empty one."""
+    headers = [(name, value) for name, value in scope["headers"] if name != b"transfer-encoding"]
+    if length and not any(name == b"content-length" for name, _ in headers):
+        headers.append((b"content-length", b"%d" % length))
+    return {**scope, "headers": headers}
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
