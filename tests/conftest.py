@@ -26,7 +26,7 @@ def _restore(_case: TransactionTestCase) -> None:
 
 
 # Django's flush truncates as the connection's role, to which that is (rightly) refused.
-TransactionTestCase._fixture_teardown = _restore  # type: ignore[method-assign]
+TransactionTestCase._fixture_teardown = _restore  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session")

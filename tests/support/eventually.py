@@ -12,9 +12,7 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-def eventually(
-    check: Callable[[], Result], *, within: float = 10.0, every: float = 0.02, what: str = ""
-) -> Result:
+def eventually(check: Callable[[], Result], *, within: float = 10.0, every: float = 0.02, what: str = "") -> Result:
     """Call `check` until it returns something truthy, and return that.
 
     An AssertionError in `check` counts as not yet. After `within` seconds: AssertionError saying `what` was

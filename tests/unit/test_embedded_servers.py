@@ -290,7 +290,8 @@ def test_a_server_that_outlived_its_starter_is_stopped_by_the_next_start() -> No
                 start_new_session=True,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                **({"user": place.server_user.pw_uid, "group": place.server_user.pw_gid} if place.server_user else {}),
+                user=place.server_user.pw_uid if place.server_user else None,
+                group=place.server_user.pw_gid if place.server_user else None,
             )
             eventually((place.data / "postmaster.pid").exists, what="the first server to be up")
         with cluster.running(root, for_tests=True) as services:
