@@ -14,7 +14,7 @@ from django.db.models import Case, F, Q, When
 
 from approvals import listing, queries
 from approvals.access import SEES_ALL, Viewer
-from approvals.models import Decision, Request
+from approvals.models import Decision
 from approvals.queries import Seen
 from approvals.states import Status
 
@@ -100,13 +100,14 @@ def request_mark(user_id: UUID, request_id: UUID) -> RequestMark | None:
 SETTLED_AFTER = timedelta(seconds=6)
 
 
-def arrived(person: Viewer, since: datetime, *, filled: Collection[UUID], limit: int) -> list[Request]:
-    """What came into this person's turn since a page was made at `since`; the caller leaves out what it showed.
+def arrived(person: Viewer, since: datetime, *, filled: Collection[UUID], limit: int) -> list[tuple[UUID, str]]:
+    """Id and risk of what came into this person's turn since a page was made at `since`; the caller leaves out what it
+    showed.
 
     Rows filed up to 6 s earlier are among them, because they may have become visible only afterwards.
     """
     rows = listing.your_turn(person, filled=filled).filter(created_at__gt=since - SETTLED_AFTER)
-    return list(rows.only("risk", "created_at", "expires_at", "risk_unknown")[:limit])
+    return list(rows.values_list("pk", "risk")[:limit])
 
 
 def ended_since(person: Viewer, since: datetime, limit: int) -> list[Seen]:

@@ -173,11 +173,8 @@ def _first_poll(mark: marks.QueueMark, mine: Collection[Request], recent: Collec
 def _news(person: Viewer, mark: marks.QueueMark, told: _Told) -> QueueNews:
     half = listing.half_decided(person) if person.teams else []
     filled = _filled(person, half, listing.votes_of([one.pk for one in half]))
-    new = [
-        one
-        for one in marks.arrived(person, told.made, filled=filled, limit=NEW_AT_MOST)
-        if _short(one.pk) not in told.knew
-    ]
+    arrived = marks.arrived(person, told.made, filled=filled, limit=NEW_AT_MOST)
+    new = [risk for request_id, risk in arrived if _short(request_id) not in told.knew]
     found = marks.ended_since(person, told.ended, ENDED_AT_ONCE + len(told.said) + 1)
     fresh = [seen for seen in found if _short(seen.request.pk) not in told.said]
     more, fresh = len(fresh) > ENDED_AT_ONCE, fresh[:ENDED_AT_ONCE]
@@ -200,7 +197,7 @@ def _news(person: Viewer, mark: marks.QueueMark, told: _Told) -> QueueNews:
     return QueueNews(
         poll_url=now_told.url,
         new=len(new),
-        new_critical=sum(one.risk == "critical" for one in new),
+        new_critical=new.count("critical"),
         show_url=reverse("queue"),
         changed=[rows.ended(seen, around) for seen in fresh],
     )

@@ -42,10 +42,9 @@ def standing_view(
     for team in now.open_seats:
         yours = offered and team in person.teams
         offered = offered and not yours  # one person fills one seat
+        said = _("you may") if yours else _("open")
         if seen.status is not Status.PENDING:
             said = _("nobody")
-        else:
-            said = _("you may") if yours else _("open")
         seats.append(Seat(team, "yours" if yours else "open", words.own(said)))
     missing = [_("Missing: %(what)s.") % {"what": _(" or ").join(now.missing)}] if now.missing else []
     return StandingView(words.progress(now.have, now.need), seats, missing)
