@@ -43,7 +43,7 @@ WRITERS = 64
 ROOT = Path(__file__).parents[2]
 
 # A floor without any patience: every late commit lands below it, so only looking again finds it.
-IMPATIENT = Pace(batch=50, pause=0.002, alive=0.05, full_scan=0.3, floor=0.0)
+IMPATIENT = Pace(batch=1000, pause=0.002, alive=0.05, full_scan=0.3, floor=0.0)
 
 
 class Undone(Exception):
