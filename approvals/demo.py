@@ -48,6 +48,20 @@ PEOPLE: dict[str, tuple[str, str | None, tuple[Role, ...]]] = {
 AGENT_SCOPES = (Scope.FILE, Scope.READ, Scope.REPORT)
 
 
+_REFUSALS = {
+    "refund.create": (
+        "The order was refunded last week; look at its history first.",
+        "The carrier says it is delivered. Ask the customer for a photograph.",
+        "The amount is not what was charged; take it from the invoice.",
+    ),
+    "email.send": (
+        "Put the ticket's number into the subject and ask again.",
+        "This customer asked not to be mailed; answer in the ticket.",
+    ),
+    "customer.export": ("No contract covers birth dates. Ask again without that field.",),
+}
+
+
 @dataclass
 class Demo:
     """What was made: the sign-ins with their passwords, the keys' texts, and how many requests of each status."""
@@ -273,14 +287,7 @@ class _Past:
                 self._decide(voter, request, "approve", "The order and the amount match our records.")
         elif fate == "reject":
             refuser = {"high": "finance1", "critical": "privacy1"}.get(request.risk, "support2")
-            why = self.dice.choice(
-                (
-                    "The order was refunded last week; look at its history first.",
-                    "No contract covers birth dates. Ask again without that field.",
-                    "The carrier says it is delivered. Ask the customer for a photograph.",
-                    "Not without the ticket's number in the subject.",
-                )
-            )
+            why = self.dice.choice(_REFUSALS[request.action])
             self._decide(self.cast[refuser], request, "reject", why)
         elif fate == "withdraw":
             requests.withdraw(agent=self.agent, request_id=request.pk, reason="The customer solved it.")
