@@ -193,6 +193,8 @@ class _Past:
                 "leave",
                 self._file("crm.tag", f"crm:contact/{number}", {"tag": "vip"}, "Tag a contact", "They asked for it."),
             )
+        for _ in range(3):  # whatever the dice say, privacy and security have something to look at
+            yield "leave", self._export(self.dice.randrange(1000, 9999), None)
         yield (
             "leave",
             self._file(
@@ -250,6 +252,9 @@ class _Past:
                 "The customer has been waiting for two days.",
                 timeout,
             )
+        return self._export(order, timeout)
+
+    def _export(self, order: int, timeout: int | None) -> requests.Filing:
         rows = self.dice.randrange(40, 4000)
         return self._file(
             "customer.export",
