@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import warnings
 
 from celery import Celery
+from celery.platforms import SecurityWarning
 from celery.signals import beat_init, worker_ready, worker_shutting_down
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -12,6 +14,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 from django.conf import settings
 
 from config import process
+
+# Warned of where root runs `make up`. Only JSON is accepted from the broker, so that no message can run code.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 app = Celery("countersign", set_as_current=True)
 app.conf.update(settings.CELERY)

@@ -145,6 +145,7 @@ CELERY = {
     "broker_url": REDIS_URL.replace("unix://", "redis+socket://", 1),
     "broker_connection_retry_on_startup": True,
     "broker_transport_options": {"socket_timeout": 5, "socket_connect_timeout": REDIS_TIMEOUT_SECONDS},
+    "accept_content": ["json"],
     "task_acks_late": True,
     "task_reject_on_worker_lost": True,
     "task_ignore_result": True,
