@@ -10,6 +10,7 @@ from datetime import datetime
 from django.db import connection, transaction
 
 from accounts.models import Membership, Role, RoleGrant, Team, User
+from audit.canonical import timestamp
 from audit.entries import Draft, Party, Personal, record
 from audit.types import EntryType
 
@@ -72,7 +73,7 @@ def give_role(*, by: Party, user: User, role: Role, expires_at: datetime | None 
             type=EntryType.ROLE_GIVEN,
             actor=by,
             subject=person_party(user),
-            facts={"role": role.value, "until": expires_at.isoformat() if expires_at else None},
+            facts={"role": role.value, "until": timestamp(expires_at) if expires_at else None},
         )
     )
     return grant

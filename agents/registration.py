@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from accounts.models import User
 from agents import keys
 from agents.models import Agent, Credential, Executor, Scope
+from audit.canonical import timestamp
 from audit.entries import Draft, Party, Personal, record
 from audit.types import EntryType
 
@@ -81,7 +82,7 @@ def issue_credential(
                 "holder": {"kind": credential.holder.kind, "id": credential.holder.id},
                 "key": credential.public_id,
                 "scopes": list(credential.scopes),
-                "expires_at": credential.expires_at.isoformat(),
+                "expires_at": timestamp(credential.expires_at),
             },
         )
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import IO, Any
 
 from django.core.exceptions import PermissionDenied
@@ -159,11 +158,6 @@ class StrictJSONParser(BaseParser):
 def dumps(value: Any) -> bytes:
     """JSON as it goes out: UTF-8, compact, members in the order given."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
-
-
-def rfc3339(moment: datetime) -> str:
-    """A time as the contract writes it: UTC, `Z`, six fractional digits."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class JSONRenderer(BaseRenderer):

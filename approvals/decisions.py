@@ -33,6 +33,7 @@ from approvals.rules import answers
 from approvals.rules.ruling import Ruling
 from approvals.states import Retry, Status
 from approvals.transactions import illegal, verb
+from audit.canonical import timestamp
 from audit.entries import Authentication, Draft, EvidenceUnavailable, Party, Personal, record
 from audit.health import assert_log_is_live
 from audit.types import EntryType
@@ -234,7 +235,7 @@ def _recorded(
                 "verdict": vote.verdict,
                 "reason_code": vote.reason_code,
                 "teams": teams,
-                "opened_at": ticket.opened_at.isoformat(),
+                "opened_at": timestamp(ticket.opened_at),
             },
             personal={
                 "rationale": Personal(vote.rationale),

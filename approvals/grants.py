@@ -27,6 +27,7 @@ from joserfc.jwk import OKPKey
 from joserfc.util import to_bytes
 
 from approvals.models import Grant, Request, SigningKey
+from audit.canonical import timestamp
 from audit.entries import Draft, Party, Personal, record
 from audit.health import fork_number
 from audit.types import EntryType
@@ -193,7 +194,7 @@ def issue(request: Request, *, at: datetime, executor: str | None, by: Party) ->
             facts={
                 "grant": str(grant.pk),
                 "executor": executor,
-                "valid_until": grant.valid_until.isoformat(),
+                "valid_until": timestamp(grant.valid_until),
             },
             personal={"parameters_digest": Personal(request.effective_digest, bytes(request.digest_salt))},
         )

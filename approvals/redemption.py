@@ -9,13 +9,13 @@ from typing import Any
 
 from agents.models import Agent, Credential
 from agents.problems import Problem
-from agents.wire import rfc3339
 from approvals import grants, lifecycle, queries
 from approvals.models import Grant, Request
 from approvals.payloads import canonical, digest_of
 from approvals.states import Status
 from approvals.transactions import verb
 from audit import refusals
+from audit.canonical import timestamp
 from audit.entries import Draft, EvidenceUnavailable, Party, Personal, record
 from audit.health import assert_log_is_live
 from audit.types import EntryType
@@ -98,7 +98,7 @@ def _refuse_spent(credential: Credential, grant: Grant) -> None:
             "already-redeemed",
             "This grant was redeemed before; it licenses one execution.",
             extra={
-                "redeemed_at": rfc3339(grant.redeemed_at),
+                "redeemed_at": timestamp(grant.redeemed_at),
                 "by_this_key": grant.redeemed_by_id == credential.pk,
             },
         )

@@ -24,6 +24,7 @@ from approvals.rules import answers
 from approvals.rules.ruling import Ask, Ruling, blocked
 from approvals.states import Retry, Status
 from approvals.transactions import verb
+from audit.canonical import timestamp
 from audit.entries import Draft, Party, Personal, record
 from audit.types import EntryType
 
@@ -154,7 +155,7 @@ def _record_filing(request: Request, ruling: Ruling, policy_digest: str) -> None
                 "people_floor": request.people_floor,
                 "stepup": ruling.stepup,
                 "credential": str(request.credential_id),
-                "expires_at": request.expires_at.isoformat(),
+                "expires_at": timestamp(request.expires_at),
                 "policy": str(request.policy_id) if request.policy_id else None,
             },
             digests={"policy": policy_digest, "renderer": VIEW_VERSION},

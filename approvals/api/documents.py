@@ -9,15 +9,15 @@ import json
 from datetime import datetime
 from typing import Any
 
-from agents.wire import rfc3339
 from approvals import grants
 from approvals.models import Grant, Outcome
 from approvals.queries import Seen
 from approvals.states import Status
+from audit.canonical import timestamp
 
 
 def _time(moment: datetime | None) -> str | None:
-    return rfc3339(moment) if moment is not None else None
+    return timestamp(moment) if moment is not None else None
 
 
 def _grant_of(seen: Seen) -> Grant | None:
@@ -41,8 +41,8 @@ def request_document(seen: Seen) -> dict[str, Any]:
         "summary": request.summary,
         "rationale": request.rationale,
         "context": request.context,
-        "created_at": rfc3339(request.created_at),
-        "expires_at": rfc3339(request.expires_at),
+        "created_at": timestamp(request.created_at),
+        "expires_at": timestamp(request.expires_at),
         "question": None,
         "decision": _decision(seen),
         "grant": _token(seen),
@@ -52,7 +52,7 @@ def request_document(seen: Seen) -> dict[str, Any]:
             "result": outcome.result,
             "response_code": outcome.response_code,
             "detail": json.loads(outcome.detail_text) if outcome.detail_text is not None else None,
-            "reported_at": rfc3339(outcome.reported_at),
+            "reported_at": timestamp(outcome.reported_at),
         },
     }
 

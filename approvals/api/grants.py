@@ -9,13 +9,14 @@ from rest_framework.request import Request as APIRequest
 from rest_framework.response import Response
 
 from agents.models import Scope
-from agents.wire import dumps, rfc3339
+from agents.wire import dumps
 from approvals import grants, redemption
 from approvals.api import serializers
 from approvals.api.base import Endpoint
 from approvals.api.schema import described
 from approvals.idempotency import Answer, OncePerKey
 from approvals.redemption import Redeemed
+from audit.canonical import timestamp
 
 
 def _answer(redeemed: Redeemed) -> Answer:
@@ -27,7 +28,7 @@ def _answer(redeemed: Redeemed) -> Answer:
                 "request": str(request.pk),
                 "action": request.action,
                 "resource": request.resource,
-                "redeemed_at": rfc3339(redeemed.redeemed_at),
+                "redeemed_at": timestamp(redeemed.redeemed_at),
             }
         ),
         {},
