@@ -31,6 +31,7 @@ class Health:
     `lag_seconds`: age of the oldest pending row (0 with none). `alive_seconds`: since the sealer last said
     that it lives. `outside_size`: what the copy outside the database says, None if it can't be read or is not
     of this log. `forks`: how many forks were declared; a grant issued under a lower number is void.
+    `quarantined`: a row went to quarantine within a day (older ones are for `verify_audit_log` to name).
     `degraded`: names for `/readyz`.
     """
 
@@ -65,7 +66,8 @@ def status() -> Health:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT extract(epoch FROM clock_timestamp() - s.alive_at)::float8, s.size, s.published_size,"
-            " s.forks, s.verifier_key, EXISTS (SELECT FROM audit_quarantine),"
+            " s.forks, s.verifier_key, "
+            " EXISTS (SELECT FROM audit_quarantine WHERE quarantined_at > clock_timestamp() - interval '1 day'),"
             " (SELECT extract(epoch FROM clock_timestamp() - p.recorded_at)::float8 FROM audit_pending AS p"
             "   WHERE p.position > s.floor ORDER BY p.position LIMIT 1)"
             " FROM audit_sealerstate AS s WHERE s.id = 1"

@@ -94,11 +94,14 @@ class Store:
         )
 
     def publish(self, size: int, floor: int) -> None:
-        """Say that the sealer lives, and how much of the tree is safe outside."""
+        """Say that the sealer lives, and that the whole tree of `size` is safe outside; RuntimeError if the tree has
+        another size, because then somebody put another database in its place."""
         self._exactly_one(
-            "UPDATE audit_sealerstate SET published_size = %s, floor = %s, alive_at = clock_timestamp() WHERE id = 1",
+            "UPDATE audit_sealerstate SET published_size = %s, floor = %s, alive_at = clock_timestamp()"
+            " WHERE id = 1 AND size = %s",
             size,
             floor,
+            size,
         )
 
     def pending(self, above: int, limit: int) -> list[Row]:

@@ -11,7 +11,8 @@ from uuid import UUID
 
 import psycopg
 
-from audit.leaves import Party
+from audit.canonical import NotCanonical
+from audit.leaves import Party, parse
 from audit.merkle import Hash, Name
 from audit.types import EntryType
 from audit.verify import StoredCheckpoint, StoredLeaf
@@ -93,25 +94,32 @@ class StoredLog:
         return {row[0]: row[1] for row in rows}
 
     def erasures(self, subjects: Sequence[Party]) -> dict[Party, int]:
-        # One that is recorded and not yet sealed counts: its details went with its own commit.
-        rows = (
-            self._fetch(
-                "SELECT e.subject_kind, e.subject_id, max(e.ordinal) FROM ("
-                " SELECT subject_kind, subject_id, ordinal, type FROM audit_leaf WHERE type = %s"
-                " UNION ALL SELECT subject_kind, subject_id, ordinal, convert_from(leaf, 'UTF8')::json ->> 'type'"
-                "  FROM audit_pending) AS e"
-                " JOIN unnest(%s::text[], %s::text[]) AS w (kind, id)"
-                "  ON w.kind = e.subject_kind AND w.id = e.subject_id"
-                " WHERE e.type = %s GROUP BY e.subject_kind, e.subject_id",
-                str(EntryType.ERASURE),
-                [subject.kind for subject in subjects],
-                [subject.id for subject in subjects],
-                str(EntryType.ERASURE),
-            )
-            if subjects
-            else []
+        if not subjects:
+            return {}
+        wanted = [[subject.kind for subject in subjects], [subject.id for subject in subjects]]
+        rows = self._fetch(
+            "SELECT l.subject_kind, l.subject_id, max(l.ordinal) FROM audit_leaf AS l"
+            " JOIN unnest(%s::text[], %s::text[]) AS w (kind, id)"
+            "  ON w.kind = l.subject_kind AND w.id = l.subject_id"
+            " WHERE l.type = %s GROUP BY l.subject_kind, l.subject_id",
+            *wanted,
+            str(EntryType.ERASURE),
         )
-        return {Party(kind, id_): int(ordinal) for kind, id_, ordinal in rows}
+        found = {Party(kind, id_): int(ordinal) for kind, id_, ordinal in rows}
+        # One that is recorded and not yet sealed counts: its details went with its own commit.
+        waiting = self._fetch(
+            "SELECT p.leaf FROM audit_pending AS p JOIN unnest(%s::text[], %s::text[]) AS w (kind, id)"
+            " ON w.kind = p.subject_kind AND w.id = p.subject_id",
+            *wanted,
+        )
+        for (data,) in waiting:
+            try:
+                leaf = parse(data)
+            except NotCanonical:
+                continue  # the sealer will put it in quarantine
+            if leaf.type == EntryType.ERASURE:
+                found[leaf.subject] = max(found.get(leaf.subject, 0), leaf.ordinal)
+        return found
 
     def vanished(self) -> list[tuple[Party, int]]:
         rows = self._fetch(

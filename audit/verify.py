@@ -21,7 +21,12 @@ from audit.merkle import Hash, Name
 from audit.notes import BadNote, Checkpoint, Verifier
 from audit.types import EntryType
 
-CHUNK = 4096
+CHUNK = 1024
+"""Leaves read at once: at most 64 MiB, and usually one."""
+
+DETAILS = 128
+"""Details read at once: a request's parameters alone may have 256 KiB."""
+
 NAMED = 50
 """How many problems are named; the rest are counted."""
 
@@ -283,6 +288,10 @@ class _Run:
             self.report.add(row.index, what)
 
     def _commitments(self, read: Sequence[tuple[StoredLeaf, Leaf]]) -> None:
+        for start in range(0, len(read), DETAILS):
+            self._open(read[start : start + DETAILS])
+
+    def _open(self, read: Sequence[tuple[StoredLeaf, Leaf]]) -> None:
         details = self.reader.details([leaf.id for _, leaf in read])
         bare = {leaf.subject for _, leaf in read if leaf.commitments and leaf.id not in details}
         erased = self.reader.erasures(sorted(bare))

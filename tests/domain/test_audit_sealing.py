@@ -146,6 +146,17 @@ def test_a_sealer_that_lost_its_place_appends_nothing() -> None:
     assert sealed_subjects() == ["r1", "r2"]
 
 
+def test_a_sealer_whose_database_was_replaced_under_it_no_longer_says_that_all_is_well() -> None:
+    write("r1")
+    with sealing.started() as sealer:
+        sealer.seal_batch()
+        before = SealerState.objects.get().alive_at
+        tamper("UPDATE audit_sealerstate SET size = 2")
+        with pytest.raises(RuntimeError, match="not as this sealer left it"):
+            sealer.publish()
+        assert SealerState.objects.get().alive_at == before
+
+
 def test_an_idle_log_has_a_heartbeat() -> None:
     with sealing.started(pace=Pace(heartbeat=0.0)) as sealer:
         before = own_types()

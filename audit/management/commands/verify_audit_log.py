@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from audit import outside, roles
-from audit.notes import BadNote, Checkpoint, Verifier
+from audit.notes import BadNote, Verifier
 from audit.stored_log import StoredLog
 from audit.verify import NotVerifiable, Report, verify
 
@@ -43,42 +43,29 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self._spoke = time.monotonic()
         try:
+            # Copies before the log: a sealer at work commits first and copies then, so no copy is ahead of the log.
+            kept = [_copy(path) for path in options["checkpoint"]]
+            note, problem = _outside_note()
             # Its own connection: as the role that may read all tables, in one read-only snapshot.
             with psycopg.connect(roles.conninfo("app"), connect_timeout=5) as connection:
-                code = self._verify(StoredLog(connection), options["key"], options["checkpoint"])
+                code = self._verify(StoredLog(connection), options["key"], kept, note, problem)
         except (NotVerifiable, BadNote, OSError, psycopg.Error) as error:
             self.stderr.write(f"NOT VERIFIABLE: {error}")
             code = NOT_VERIFIABLE
         sys.exit(code)
 
-    def _verify(self, log: StoredLog, key: Path | None, kept: list[Path]) -> int:
-        origin, stored_key = log.origin()
-        text = key.read_text() if key else stored_key
-        if not text:
-            raise NotVerifiable("the sealer never started: there is no verifier key")
-        verifier = Verifier.parse(text)
-        if origin != verifier.name:
-            raise NotVerifiable(f"the key is that of {verifier.name}, the log calls itself {origin or 'nothing'}")
-        copies = [self._copy(verifier, path) for path in kept]
-        problem = None
-        path = Path(settings.AUDIT_OUTSIDE_PATH) if settings.AUDIT_OUTSIDE_PATH else None
+    def _verify(self, log: StoredLog, key: Path | None, kept: list[str], note: str | None, problem: str | None) -> int:
+        verifier = _verifier(log, key)
+        copies = [verifier.checkpoint(text) for text in kept]
         try:
-            note = outside.read(path) if path else None
-            if note is not None:
-                copies.append(verifier.checkpoint(note))
-        except (OSError, BadNote) as error:
-            problem = f"the copy outside the database: {error}"
+            copies += [verifier.checkpoint(note)] if note is not None else []
+        except BadNote as error:
+            problem = str(error)
         report = verify(log, verifier, outside=copies, progress=self._progress)
         if problem:
-            report.add(None, problem)
+            report.add(None, f"the copy outside the database: {problem}")
         self._say(report, verifier, pinned=key is not None, copies=len(copies))
         return TAMPERED if report.problem_count else VERIFIED
-
-    def _copy(self, verifier: Verifier, path: Path) -> Checkpoint:
-        note = outside.read(path)
-        if note is None:
-            raise NotVerifiable(f"there is no file {path}")
-        return verifier.checkpoint(note)
 
     def _progress(self, done: int, end: int) -> None:
         if time.monotonic() - self._spoke >= PROGRESS_SECONDS or done == end:
@@ -101,3 +88,31 @@ class Command(BaseCommand):
             out(f"              and {report.problem_count - len(report.problems)} more")
         first = report.first_bad
         out("TAMPERED" if first is None else f"TAMPERED: the first bad index is {first}")
+
+
+def _verifier(log: StoredLog, key: Path | None) -> Verifier:
+    origin, stored_key = log.origin()
+    text = key.read_text() if key else stored_key
+    if not origin:
+        raise NotVerifiable("the sealer never started: there is no log yet")
+    verifier = Verifier.parse(text)
+    if origin != verifier.name:
+        raise NotVerifiable(f"the key is that of {verifier.name}, the log calls itself {origin}")
+    return verifier
+
+
+def _copy(path: Path) -> str:
+    note = outside.read(path)
+    if note is None:
+        raise NotVerifiable(f"there is no file {path}")
+    return note
+
+
+def _outside_note() -> tuple[str | None, str | None]:
+    """The copy that AUDIT_OUTSIDE_PATH names, or what is wrong with it."""
+    if not settings.AUDIT_OUTSIDE_PATH:
+        return None, None
+    try:
+        return outside.read(Path(settings.AUDIT_OUTSIDE_PATH)), None
+    except (OSError, BadNote) as error:
+        return None, str(error)
