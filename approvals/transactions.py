@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
-from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from agents.problems import Problem
 from approvals.errors import DecisionRefused
@@ -19,6 +19,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 TIME_LIMIT_SECONDS = 5
+LOCK_LIMIT_SECONDS = 4  # sooner than the whole transaction's, whose end also ends the connection
 #: SQLSTATEs that mean "somebody else holds it" or "it took too long": nothing was done, try again.
 _BUSY = {"55P03", "57014", "25P03", "25P04", "40001", "40P01"}
 
@@ -42,8 +43,9 @@ def sqlstate_of(error: BaseException) -> str | None:
 
 
 @contextmanager
-def time_limited(seconds: int = TIME_LIMIT_SECONDS, *, lock_seconds: int = TIME_LIMIT_SECONDS) -> Iterator[None]:
-    """A durable transaction that PostgreSQL ends after `seconds`; busy and timed-out ones raise 503 `busy`."""
+def time_limited(seconds: int = TIME_LIMIT_SECONDS, *, lock_seconds: int | None = None) -> Iterator[None]:
+    """A durable transaction that PostgreSQL ends after `seconds`, and that waits for one lock for `lock_seconds` at
+    most; busy and timed-out ones raise 503 `busy`."""
     try:
         with transaction.atomic(durable=True):
             with connection.cursor() as cursor:
@@ -53,10 +55,10 @@ def time_limited(seconds: int = TIME_LIMIT_SECONDS, *, lock_seconds: int = TIME_
                     " set_config('idle_in_transaction_session_timeout', %(ms)s, true),"
                     " CASE WHEN current_setting('server_version_num')::int >= 170000"
                     " THEN set_config('transaction_timeout', %(ms)s, true) END",
-                    {"ms": f"{seconds * 1000}", "lock": f"{lock_seconds * 1000}"},
+                    {"ms": f"{seconds * 1000}", "lock": f"{(lock_seconds or LOCK_LIMIT_SECONDS) * 1000}"},
                 )
             yield
-    except OperationalError as error:
+    except DatabaseError as error:  # transaction_timeout is an InternalError, the others are OperationalErrors
         if sqlstate_of(error) in _BUSY:
             raise Problem("busy", "Somebody else is changing this just now; try again.") from error
         raise

@@ -37,7 +37,7 @@ from approvals.web.pages import (
 )
 
 # Consequence lines that say nothing of the payload, so that they stand on masked pages too.
-_OPEN_LINES = frozenset({"Environment", "Can be undone", "How often", "What it does"})
+_OPEN_LINES = frozenset({"Environment", "Can be undone", "How often", "What it does", "Reaches"})
 
 
 @dataclass(frozen=True)

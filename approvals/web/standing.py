@@ -42,11 +42,12 @@ def standing_view(
     for team in now.open_seats:
         yours = offered and team in person.teams
         offered = offered and not yours  # one person fills one seat
-        said = _("you may") if yours else _("open")
+        said = _("you") if yours else _("open")
         if seen.status is not Status.PENDING:
             said = _("nobody")
         seats.append(Seat(team, "yours" if yours else "open", words.own(said)))
-    missing = [_("Missing: %(what)s.") % {"what": _(" or ").join(now.missing)}] if now.missing else []
+    # with one seat alone its own line says it already
+    missing = [_("Missing: %(what)s.") % {"what": _(" or ").join(now.missing)}] if now.need > 1 and now.missing else []
     return StandingView(words.progress(now.have, now.need), seats, missing)
 
 
@@ -89,8 +90,8 @@ def _end(seen: Seen, at: datetime) -> list[Event]:
         Status.WITHDRAWN: (words.text(seen.request.agent.slug), _("withdrew this")),
         Status.BLOCKED: (by_policy, _("blocked this")),
         Status.APPROVED: (
-            by_policy,
-            _("allowed this without people") if unattended else _("had its quorum: approved"),
+            by_policy if unattended else words.own(_("The quorum")),
+            _("allowed this without people") if unattended else _("was complete: approved"),
         ),
     }
     if seen.status not in ends:
