@@ -16,7 +16,7 @@ test: install-dev ## what CI runs: linters, types, import contracts, house rules
 	@$(MAKE) check suite
 
 suite: install-dev ## the tests alone (make suite ARGS="tests/unit -k quorum", WORKERS=4)
-	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: install-dev ## linters, types, import contracts, house rules, generated files
 	$(BIN)/ruff check .

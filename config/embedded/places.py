@@ -178,7 +178,7 @@ def _system_home(root: Path, system_folder: Path, user: pwd.struct_passwd) -> Pa
             home = system_folder / secrets.token_hex(4)
             home.mkdir(mode=0o700)
             write_private(kept, home.name)
-        os.chown(home, 0, user.pw_gid)  # its files are root's, for the servers to read; they own data and run alone
+        os.chown(home, os.geteuid(), user.pw_gid)  # ours, for the servers to read; they own data and run alone
         home.chmod(0o710)
         write_private(system_folder / f"{home.name}.json", json.dumps({"root": str(root.resolve())}))
     except OSError as error:

@@ -17,8 +17,8 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.house import House
 
-# One worker runs them all, for they share one copy of the checkout and its first run.
-pytestmark = [pytest.mark.xdist_group("make up"), pytest.mark.timeout(300)]
+# They share one copy of the checkout and its first run, which takes its time.
+pytestmark = pytest.mark.timeout(300)
 
 
 @dataclass
