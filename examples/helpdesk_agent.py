@@ -34,6 +34,7 @@ class Job:
     ticket: dict[str, Any]
     wants: dict[str, Any]
     attempt: int = 1
+    asked_at: float = field(default_factory=time.monotonic)
     request: dict[str, Any] = field(default_factory=dict)
     etag: str = ""
 
@@ -83,10 +84,9 @@ class Helpdesk:
     def await_decision(self, job: Job) -> None:
         """Hold the line until the request is final; with `--wait`, take it back when that time is over."""
         path = f"/requests/{job.request['id']}"
-        began = time.monotonic()
         job.request, job.etag = self.client.get(path)
         while job.request["status"] not in FINAL:
-            left = HOLD if self.wait is None else self.wait - (time.monotonic() - began)
+            left = HOLD if self.wait is None else self.wait - (time.monotonic() - job.asked_at)
             if left <= 0:
                 self.withdraw(job)
                 return
@@ -133,9 +133,10 @@ class Helpdesk:
         if decision["stop"]:
             raise Stopped(decision["reason"])
         instead = job.ticket.get("instead")
-        if decision["retry"] == "changed" and instead and job.attempt == 1:
+        taken_back = decision["outcome"] == "withdrawn"
+        if decision["retry"] == "changed" and instead and job.attempt == 1 and not taken_back:
             return self.ask(Job(job.ticket, {**job.wants, **instead}, attempt=2))
-        self.left.append(f"{number}: {NEXT[decision['retry']]}")
+        self.left.append(f"{number}: {NEXT['later' if taken_back else decision['retry']]}")
         return None
 
     def proceed(self, job: Job) -> None:
@@ -184,7 +185,9 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="A helpdesk agent that asks before it acts; needs a running demo.")
     parser.add_argument("--tickets", type=Path, default=HERE / "tickets.json", help="a file of tickets (JSON)")
     parser.add_argument("--demo", type=Path, default=HERE.parent / "var" / "demo.json", help="the demo's url and keys")
-    parser.add_argument("--wait", type=float, metavar="SECONDS", help="take back what is undecided after so long")
+    parser.add_argument(
+        "--wait", type=float, metavar="SECONDS", help="take back what is undecided after so long"
+    )
     parser.add_argument("--run", default=f"r-{datetime.now(UTC):%Y%m%d-%H%M%S}", help="repeat a run by its name")
     return parser.parse_args(arguments)
 
