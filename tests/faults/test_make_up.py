@@ -7,15 +7,19 @@ import shlex
 import signal
 import socket
 import stat
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from config.embedded import cluster, environment, places
 from tests.support.eventually import eventually
-from tests.support.house import House
+from tests.support.house import PLAIN, House
 
 # They share one copy of the checkout and its first run, which takes its time.
 pytestmark = pytest.mark.timeout(300)
@@ -40,7 +44,7 @@ def first_run() -> Iterator[FirstRun]:
     try:
         house.start()
         var = house.root / "var"
-        yield_value = FirstRun(
+        seen = FirstRun(
             house=house,
             banner=house.log,
             filed=_as_pasted(house.log),
@@ -53,7 +57,7 @@ def first_run() -> Iterator[FirstRun]:
             },
         )
         house.stop()
-        yield yield_value
+        yield seen
     finally:
         house.remove()
 
@@ -210,11 +214,25 @@ def test_after_everything_was_killed_at_once_the_next_start_finds_its_data(house
     assert _filed(house) == filed
 
 
+def test_servers_that_are_given_are_used_and_none_is_started_and_host_moves_it(house: House) -> None:
+    root = Path(tempfile.mkdtemp(prefix="countersign-tests-given-"))
+    try:
+        with cluster.running(root, for_tests=True) as given:
+            urls = {environment.ROLE_VARIABLES[role]: url for role, url in given.database_urls.items()}
+            house.start(HOST="127.0.0.2", REDIS_URL=given.redis_url, **urls)
+            assert not house.named("bin/postgres")
+            assert not house.named("redis-server")
+            assert not house.named("make_demo")
+            assert _listening(house) == {"127.0.0.2"}
+            answered = httpx.get(f"http://127.0.0.2:{house.port}/healthz", headers={"Host": "localhost"}, timeout=10)
+            assert answered.status_code == 200
+            assert "Sign in as" not in house.log
+            house.stop()
+    finally:
+        places.discard(root)
+
+
 def test_manage_py_joins_the_running_house_without_being_told_where_it_is(house: House) -> None:
-    import subprocess
-
-    from tests.support.house import PLAIN
-
     house.start()
     done = subprocess.run(
         [str(house.root / ".venv" / "bin" / "python"), "manage.py", "verify_audit_log"],

@@ -174,5 +174,13 @@ def test_the_banner_gives_the_sign_ins_and_a_line_that_the_shell_reads_as_one_co
     assert json.loads(words[-1])["action"] == "refund.create"
 
 
+def test_the_banner_gives_no_sign_ins_of_another_database_than_the_one_it_runs_on(
+    tmp_path: Path, whole: dict[str, str]
+) -> None:
+    demo = tmp_path / "demo.json"
+    demo.write_text(json.dumps({"users": [], "keys": {}}))
+    assert "Sign in" not in banner.text({**whole, "DEMO": ""}, demo)
+
+
 def test_without_a_demo_the_banner_has_no_sign_ins(tmp_path: Path, whole: dict[str, str]) -> None:
     assert "Sign in" not in banner.text(whole, tmp_path / "missing.json")
