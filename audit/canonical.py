@@ -31,9 +31,10 @@ def dumps(value: Any) -> bytes:
     Raises NotCanonical for a float, an integer beyond ±(2^53−1), a name that is not ASCII text, a lone
     surrogate, a nesting over 64, or any other type (RFC 8785 as evidence's leaf format restricts it).
     """
-    _check(value, "", 0)
+    if not _admitted(value):
+        _explain(value, "", 0)
     try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        return _ENCODER.encode(value).encode()
     except UnicodeEncodeError:
         raise NotCanonical("a string holds a lone surrogate, which has no UTF-8 form") from None
 
@@ -56,7 +57,39 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _check(value: Any, pointer: str, depth: int) -> None:
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _admitted(value: Any) -> bool:
+    """Whether all of it has a canonical form, level by level: on every leaf's way, so it keeps no place for a message.
+
+    False may be a false alarm (a subclass of an admitted type); `_explain` has the last word.
+    """
+    level, depth = [value], 0
+    while level:
+        inner: list[Any] = []
+        for item in level:
+            kind = type(item)
+            if kind is str or item is None or kind is bool:
+                continue
+            if kind is int:
+                if not -MAX_INTEGER <= item <= MAX_INTEGER:
+                    return False
+            elif kind is dict and depth < MAX_DEPTH:
+                for name in item:
+                    if type(name) is not str or not name.isascii():
+                        return False
+                inner += item.values()
+            elif kind is list and depth < MAX_DEPTH:
+                inner += item
+            else:
+                return False
+        level, depth = inner, depth + 1
+    return True
+
+
+def _explain(value: Any, pointer: str, depth: int) -> None:
+    """Raise NotCanonical naming the place that has no canonical form, if there is one."""
     # By exact kind, cheapest and commonest first; a bool is an int to isinstance, and both are admitted.
     if value is None or isinstance(value, str):
         return
@@ -70,11 +103,11 @@ def _check(value: Any, pointer: str, depth: int) -> None:
         for name, item in value.items():
             if not isinstance(name, str) or not name.isascii():
                 raise NotCanonical(f"{pointer or '/'}: the name {name!r} is not ASCII text")
-            _check(item, f"{pointer}/{name}", depth + 1)
+            _explain(item, f"{pointer}/{name}", depth + 1)
         return
     if isinstance(value, list | tuple):
         for position, item in enumerate(value):
-            _check(item, f"{pointer}/{position}", depth + 1)
+            _explain(item, f"{pointer}/{position}", depth + 1)
         return
     kind = "Mapping that is no dict" if isinstance(value, Mapping) else type(value).__name__
     raise NotCanonical(f"{pointer or '/'}: {kind} has no canonical form here")
