@@ -67,5 +67,6 @@ def _parsed(response: Any) -> _Form:
 
 def said(response: HttpResponse | Any) -> str:
     """What a page says, without its markup, spaces as one."""
-    text = re.sub(r"<(script|style|svg)\b.*?</\1>", " ", response.content.decode(), flags=re.S)
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", "\x00", text)).replace("\x00", "").split())
+    text = re.sub(r"<(script|style|svg)\b.*?</\1>", "", response.content.decode(), flags=re.S)
+    text = re.sub(r"</?(span|bdi|strong|small|kbd|a|time)\b[^>]*>", "", text)
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
