@@ -216,11 +216,6 @@ def test_an_agents_key_redeems_where_an_administrator_gave_it_the_scope(
     assert Caller(server.url, key).post("grants/redeem", body).status_code == 200
 
 
-def test_signed_grants_live_ten_minutes_at_most() -> None:
-    assert timedelta(minutes=10) == grants.LIFETIME
-    assert settings.BASE_URL == "http://localhost:8000"
-
-
 @pytest.mark.parametrize("missing", ["grant", "parameters"])
 def test_what_redeeming_needs_is_pointed_at(executor: Caller, missing: str) -> None:
     body = {"grant": "a.b.c", "parameters": {}}
