@@ -41,7 +41,7 @@ def stand(store: Store, state: State, signer: Signer, path: Path) -> Standing:
     """Check tree, newest checkpoint and outside copy against each other.
 
     Raises LogRefused for another key or a damaged tree, NotContinued for a database shorter than the outside
-    copy or not consistent with it (evidence.md: "On start, a database shorter than that file").
+    copy or not consistent with it (docs/reference/evidence-log.md, "Forks").
     """
     if state.verifier_key and state.verifier_key != str(signer.verifier):
         raise LogRefused(f"the key is not the one this log was started with, {state.verifier_key.rpartition('+')[0]}")

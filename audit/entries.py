@@ -91,7 +91,7 @@ def record_many(drafts: Sequence[Draft]) -> list[UUID]:
     batches can't lock each other out) and then all rows are written. Drafts of one subject keep their order.
     `at` is the database's clock once the head is locked. Raises NotInTransaction outside an atomic block,
     InvalidEntry for a draft that can't be a leaf, and EvidenceUnavailable for any failure of the database
-    (evidence.md, "The log"; promise 2: no decision without evidence).
+    (no decision without evidence).
     """
     if not connection.in_atomic_block:
         raise NotInTransaction("evidence is recorded inside the transaction of the change it describes")

@@ -46,8 +46,8 @@ class Health:
 
     @property
     def unsafe(self) -> str | None:
-        """Why nothing may rely on the log now, None where it may (evidence.md, "The log", the last rule but
-        one)."""
+        """Why nothing may rely on the log now, None where it may (docs/reference/evidence-log.md, "Live or
+        not")."""
         if self.alive_seconds is None or self.alive_seconds > LATE_SECONDS:
             return "the sealer of the evidence log is not running"
         if self.lag_seconds > LAG_SECONDS:
@@ -92,8 +92,8 @@ def assert_log_is_live() -> Health:
     critical risk.
 
     Needs `alive_at` within 10 s, no pending row older than 60 s, and a tree not smaller than the copy outside
-    the database, so that a restored backup refuses from its first request (evidence.md, "The log"). One
-    query.
+    the database, so that a restored backup refuses from its first request (docs/reference/evidence-log.md,
+    "Live or not"). One query.
     """
     try:
         health = status()

@@ -19,7 +19,7 @@ from audit.entries import Draft, EvidenceUnavailable, NotInTransaction, Party, r
 from audit.types import EntryType
 
 SINGLY = 10
-"""Refusals of one actor for one cause that are recorded one by one in a minute (evidence.md, "The log")."""
+"""Refusals of one actor for one cause that are recorded one by one in a minute."""
 
 BATCH = 1000
 

@@ -30,7 +30,7 @@ from audit.types import EntryType
 
 @dataclass(frozen=True)
 class Pace:
-    """How much at once (rows), and how often (seconds). The defaults are evidence.md's; tests hurry."""
+    """How much at once (rows), and how often (seconds). The defaults are what the docs promise; tests hurry."""
 
     batch: int = 4096
     pause: float = 0.25  # between two looks at pending when the last batch was not full

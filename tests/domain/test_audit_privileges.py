@@ -28,7 +28,7 @@ VIEWS = (
 )
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 
-# Role by role, what evidence.md gives: written out here a second time, so that a slip in audit.roles shows.
+# Role by role, what docs/reference/evidence-log.md gives: a second time, so that a slip in audit.roles shows.
 ALLOWED: dict[str, dict[str, str]] = {
     "app": {
         "audit_pending": "SELECT INSERT",

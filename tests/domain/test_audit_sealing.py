@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -20,6 +21,7 @@ from audit.continuity import LogRefused, NotContinued
 from audit.entries import Draft, Party, record, record_many
 from audit.models import Checkpoint, Leaf, Node, Pending, Quarantine, SealerState
 from audit.notes import Signer, Verifier
+from audit.process import keep_sealing
 from audit.sealing import AlreadySealing, Pace, Sealer
 from audit.types import EntryType
 from tests.support import sealing, services
@@ -260,6 +262,23 @@ def test_a_database_shorter_than_the_outside_copy_is_refused_until_a_fork_is_dec
         assert outside_path().with_name(f"{outside_path().name}.fork-1").read_text() == lost
         sealing.seal_all()
         assert health.status().outside_size == SealerState.objects.get().size
+
+
+def test_a_refusing_process_goes_on_by_itself_once_the_fork_is_declared() -> None:
+    stop = threading.Event()
+    connect = partial(psycopg.connect, roles.conninfo("sealer"))
+    with restored_backup():
+        arguments = (connect, sealing.log_key(), "localhost", outside_path(), stop)
+        process = threading.Thread(target=keep_sealing, args=arguments)
+        process.start()
+        try:
+            write("waiting")
+            call_command("declare_fork", reason="restored last night's backup")
+            eventually(lambda: not Pending.objects.exists(), what="sealing to go on")
+            eventually(lambda: health.status().unsafe is None, what="the log to be live")
+        finally:
+            stop.set()
+            process.join(30)
 
 
 def test_a_fork_that_was_committed_before_the_outside_copy_was_set_aside_is_completed_at_the_next_start() -> None:
