@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db import DatabaseError
 
 from accounts.models import Membership, Team, User
-from approvals import access, grants, lifecycle, policies, queries, quorum, rationale, viewing
+from approvals import access, grants, lifecycle, listing, policies, queries, rationale, viewing
 from approvals.errors import (
     AlreadyDecided,
     CannotRecord,
@@ -75,7 +75,7 @@ def _decide(*, person: User, session_key: str, request_id: UUID, form: Form, aut
         ticket = viewing.read_ticket(
             form.view_id, person=person, session_key=session_key, request_id=request_id, at=now
         )
-        votes = list(Decision.objects.filter(request=request, voided_at__isnull=True).select_related("person"))
+        votes = listing.votes_of([request.pk]).get(request.pk, [])
         _refuse_replay(ticket, form)
         seen = Seen(request, now)
         _refuse_late(seen)
@@ -94,7 +94,7 @@ def _decide(*, person: User, session_key: str, request_id: UUID, form: Form, aut
     except DecisionRefused as refused:
         refused.evidence = _refusal(person, request, form, refused)
         raise
-    vote = _recorded(person, request, form, ticket, auth, now)
+    _record_vote(person, request, form, ticket, auth, now)
     if ruling is None:
         lifecycle.transition(
             request,
@@ -107,7 +107,7 @@ def _decide(*, person: User, session_key: str, request_id: UUID, form: Form, aut
             personal={"reason": Personal(form.rationale.strip())},
         )
     else:
-        _approve_if_reached(request, [*votes, vote], ruling, now, auth)
+        _approve_if_reached(request, ruling, now, auth)
     return request
 
 
@@ -203,9 +203,9 @@ def _refusal(person: User, request: Request, form: Form, refused: DecisionRefuse
     )
 
 
-def _recorded(
+def _record_vote(
     person: User, request: Request, form: Form, ticket: viewing.Ticket, auth: Authentication, now: datetime
-) -> Decision:
+) -> None:
     teams = sorted(Membership.objects.filter(user=person).values_list("team__slug", flat=True))
     vote = Decision(
         request=request,
@@ -246,7 +246,6 @@ def _recorded(
             auth=auth,
         )
     )
-    return vote
 
 
 def _block(request: Request, ruling: Ruling, now: datetime) -> None:
@@ -262,45 +261,13 @@ def _block(request: Request, ruling: Ruling, now: datetime) -> None:
     )
 
 
-def votes_as_counted(request: Request, decisions: list[Decision]) -> list[quorum.Vote]:
-    """The standing decisions as the quorum weighs them, every voter checked as they are now: active, in their
-    teams, and not the owner."""
-    seats: dict[Any, set[str]] = {}
-    for user_id, team in Membership.objects.filter(user_id__in=[d.person_id for d in decisions]).values_list(
-        "user_id", "team__slug"
-    ):
-        seats.setdefault(user_id, set()).add(team)
-    owner_id = request.agent.owner_id
-    return [
-        quorum.Vote(
-            person=str(decision.person_id),
-            teams=frozenset(seats.get(decision.person_id, ())),
-            verdict="approve" if decision.verdict == Decision.Verdict.APPROVE else "reject",
-            eligible=decision.voided_at is None
-            and decision.person.is_active
-            and decision.person_id != owner_id
-            and bool(seats.get(decision.person_id)),
-        )
-        for decision in decisions
-    ]
-
-
-def standing_of(request: Request, decisions: list[Decision], ruling: Ruling) -> quorum.Standing:
-    """Where a request stands with the decisions given so far."""
-    return quorum.weigh(
-        ruling.requirement or quorum.NOBODY,
-        votes_as_counted(request, decisions),
-        floor_people=max(ruling.floor_people, 1),
-    )
-
-
-def _approve_if_reached(
-    request: Request, decisions: list[Decision], ruling: Ruling, now: datetime, auth: Authentication
-) -> None:
-    standing = standing_of(request, decisions, ruling)
+def _approve_if_reached(request: Request, ruling: Ruling, now: datetime, auth: Authentication) -> None:
+    """Weigh every standing vote, each voter as they are now, and approve where they fill the seats."""
+    votes = listing.votes_of([request.pk])[request.pk]
+    standing = listing.standing(request, votes, ruling)
     if not standing.reached:
         return
-    by_person = {str(decision.person_id): decision for decision in decisions}
+    by_person = {str(vote.person_id): vote for vote in votes}
     Seat.objects.bulk_create(
         Seat(request=request, decision=by_person[person], team=team) for team, person in standing.seats
     )
