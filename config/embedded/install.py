@@ -128,10 +128,8 @@ def _install(environment: Path, lock: Path) -> None:
         said.append(line.rstrip())
         if line.startswith(("Collecting", "Requirement already")):
             fetched += 1
-            _show(
-                f"  {fetched} of {total}: {re.split(r'==| in | ', line.split(maxsplit=1)[-1])[0]}",
-                fetched == total,
-            )
+            package = line.removeprefix("Collecting ").removeprefix("Requirement already satisfied: ")
+            _show(f"  {fetched} of {total}: {re.split('==| ', package)[0]}", fetched == total, fetched % 20 == 0)
         elif line.startswith("Installing collected"):
             _show("  all fetched; putting them in place …", True)
     if pip.wait():
@@ -139,11 +137,11 @@ def _install(environment: Path, lock: Path) -> None:
         raise CannotInstall("Installing the packages failed, as pip says above; mend that and run make again.")
 
 
-def _show(text: str, lasting: bool) -> None:
-    """One line that counts up on a terminal; elsewhere only what lasts."""
+def _show(text: str, lasting: bool, now_and_then: bool = False) -> None:
+    """One line that counts up on a terminal; elsewhere only what lasts, and a line now and then."""
     if sys.stdout.isatty():
         print(f"\r\033[K{text}", end="\n" if lasting else "", flush=True)
-    elif lasting:
+    elif lasting or now_and_then:
         print(text, flush=True)
 
 
