@@ -8,17 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal
 from uuid import UUID
+
+from approvals.display.visible import Run
 
 Risk = Literal["critical", "unknown", "high", "medium", "low"]  # "unknown" whenever risk_unknown
 Status = Literal["pending", "approved", "rejected", "expired", "withdrawn", "blocked"]  # as SEEN (effective)
 Urgency = Literal["", "soon", "now"]  # <= 10 min, <= 2 min left
-
-
-class Run(Protocol):  # display.visible.Run; every text from outside is Sequence[Run] (here: Text)
-    text: str
-    kind: Literal["plain", "token", "mixed"]
 
 
 Text = Sequence[Run]
