@@ -5,6 +5,7 @@ Services are started in `tests.support.services`; people and agents are made in 
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -17,6 +18,9 @@ services.begin()
 import django  # noqa: E402 - settings read the environment that was set just above
 
 django.setup()
+# Read and done with. Left in place, workers of pytest-xdist inherit it, and pytest-django reads settings there with the
+# controller's environment, before `begin` has set the worker's own Redis database and outside copy.
+os.environ.pop("DJANGO_SETTINGS_MODULE", None)
 
 from django.test import TransactionTestCase  # noqa: E402 - likewise
 

@@ -30,6 +30,7 @@ COMMAND_ROLES = {
     "showmigrations": "owner",
     "seal_audit_log": "sealer",
     "erase_details": "eraser",
+    "declare_fork": "sealer",
 }
 LOG_KEY = "AUDIT_KEY_PATH"
 OUTSIDE = "checkpoint"  # the log's newest checkpoint, kept outside the database

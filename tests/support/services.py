@@ -41,6 +41,7 @@ def begin() -> None:
     os.environ |= {
         "REDIS_URL": os.environ["COUNTERSIGN_TEST_REDIS"].replace("?db=0", f"?db={number}"),
         "AUDIT_OUTSIDE_PATH": str(root / f"outside-{number}"),
+        "DJANGO_SETTINGS_MODULE": "config.settings",
     }
 
 
