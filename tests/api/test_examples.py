@@ -216,7 +216,7 @@ def test_an_approval_is_redeemed_later_when_evidence_cannot_be_kept_now(
 def test_a_limit_is_waited_out_with_the_same_key(tmp_path: Path, people: Cast) -> None:
     tickets = [ticket(f"T-{number}", action="backup.delete", parameters={}) for number in range(4)]
     with (
-        web(API_RATE_PER_SECOND="2", API_RATE_BURST="2") as slow,
+        web(API_RATE_PER_SECOND="1", API_RATE_BURST="1") as slow,
         agent_at_work(tmp_path, slow, people, tickets) as agent,
     ):
         assert agent.ends() == 0, agent.said
