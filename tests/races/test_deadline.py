@@ -1,0 +1,177 @@
+"""At the deadline itself: deciders, the sweep and readers meet within milliseconds, and nobody hears two answers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from django.db import connection
+
+from accounts.models import User
+from approvals import expiry, queries
+from approvals.errors import AlreadyDecided, TooLate
+from approvals.models import Request
+from tests.support import contract, services
+from tests.support.cast import Cast, Opened, decide, file_request, open_page
+from tests.support.live import Caller, Server, web
+from tests.support.racing import race
+
+NEAR = 0.020
+APPROVALS = 200
+APART = 0.03  # between two deadlines, so that a decider comes to each in time
+WATCHED = (-0.05, 0.15)  # readers poll a request from so long before its deadline until so long after
+
+
+@pytest.fixture(scope="module")
+def unlimited(django_db_setup: None) -> Iterator[Server]:
+    """A web process that lets a reader poll as fast as it can."""
+    with web(API_RATE_PER_SECOND="100000", API_RATE_BURST="100000") as started:
+        yield started
+
+
+def due(requests: Sequence[Request], *, first: float, apart: float = 0.0) -> list[float]:
+    """Give the requests deadlines from `first` seconds ahead, as the owner, triggers at rest; the moments (Unix s)."""
+    begin = datetime.now(UTC) + timedelta(seconds=first)
+    moments = [begin + number * timedelta(seconds=apart) for number in range(len(requests))]
+    with services.connection("owner") as owner, owner.transaction(), owner.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.executemany(
+            "UPDATE approvals_request SET expires_at = %s WHERE id = %s",
+            [(at, request.pk) for at, request in zip(moments, requests, strict=True)],
+        )
+    return [at.timestamp() for at in moments]
+
+
+class Decider:
+    """Approves as close to the deadline as it can: starts later after a yes, earlier after a no."""
+
+    def __init__(self, person: User) -> None:
+        self._person = person
+        self._lead = 0.02
+        self.near = 0
+        self.yes: set[str] = set()
+
+    def approve(self, request: Request, opened: Opened, deadline: float) -> None:
+        """Approve so that the commit falls about the deadline."""
+        threading.Event().wait(max(0.0, deadline - self._lead - time.time()))  # aiming, not waiting for a result
+        try:
+            decide(request, self._person, opened=opened)
+        except (TooLate, AlreadyDecided):  # the latter: the sweep was there first
+            self._lead = min(0.3, self._lead * 1.3)
+        else:
+            self.yes.add(str(request.pk))
+            self._lead = max(0.001, self._lead * 0.8)
+        self.near += abs(time.time() - deadline) <= NEAR
+
+
+def test_no_reader_sees_a_status_follow_expired_at_200_deadlines(unlimited: Server, cast: Cast) -> None:
+    requests = [file_request(cast) for _ in range(APPROVALS)]
+    pages = [open_page(request, cast["support1"]) for request in requests]
+    deadlines = due(requests, first=0.5, apart=APART)
+    deciders, over = [Decider(cast["support1"]) for _ in range(3)], threading.Event()
+    by_id: dict[str, list[str]] = defaultdict(list)
+    in_lists: dict[str, list[str]] = defaultdict(list)
+
+    def watched() -> list[str]:
+        now = time.time()
+        return [
+            str(request.pk)
+            for request, at in zip(requests, deadlines, strict=True)
+            if at + WATCHED[0] <= now <= at + WATCHED[1]
+        ]
+
+    def read_one_by_one() -> None:
+        caller = Caller(unlimited.url, cast.keys["agent"])
+        while not over.is_set():
+            for request_id in watched():
+                answer = caller.get(f"requests/{request_id}")
+                if answer.status_code == 200:
+                    by_id[request_id].append(answer.json()["status"])
+                else:
+                    contract.problem(answer, "busy")
+            over.wait(0.001)
+
+    def read_lists() -> None:
+        caller = Caller(unlimited.url, cast.keys["agent"])
+        while not over.is_set():
+            now = watched()
+            if now:
+                cursor = str(UUID(int=UUID(max(now)).int + 1))
+                for document in caller.get("requests", limit=8, cursor=cursor).json()["results"]:
+                    in_lists[document["id"]].append(document["status"])
+            over.wait(0.02)
+
+    def sweep() -> None:
+        try:
+            while not over.is_set():
+                expiry.expire_due()
+                over.wait(0.05)
+        finally:
+            connection.close()
+
+    def approve(number: int) -> None:
+        try:
+            for turn in range(number, APPROVALS, len(deciders)):
+                deciders[number].approve(requests[turn], pages[turn], deadlines[turn])
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(7) as pool:
+        others = [pool.submit(act) for act in (read_one_by_one, read_one_by_one, read_lists, sweep)]
+        try:
+            for decided in [pool.submit(approve, number) for number in range(len(deciders))]:
+                decided.result()
+        finally:
+            over.set()
+    for other in others:
+        other.result()
+    yes = set().union(*(decider.yes for decider in deciders))
+    stored = dict(Request.objects.values_list("pk", "status"))
+    ended = {str(pk): "expired" if status == "pending" else status for pk, status in stored.items()}
+    assert {pk for pk, status in ended.items() if status == "approved"} == yes
+    for request_id, statuses in by_id.items():
+        pending = statuses.count("pending")
+        assert statuses == ["pending"] * pending + [ended[request_id]] * (len(statuses) - pending)
+    for request_id, statuses in in_lists.items():  # a row held at its deadline is listed as pending, whatever was said
+        assert set(statuses) <= {"pending", ended[request_id]}
+    # The race was one: both ends came about, close to the deadline, and readers were there to see.
+    assert min(len(yes), APPROVALS - len(yes)) >= 5, len(yes)
+    assert sum(decider.near for decider in deciders) >= APPROVALS // 10
+    assert sum("expired" in statuses for statuses in by_id.values()) >= 5
+
+
+def test_the_sweep_against_an_approval_at_the_deadline_ends_in_one_status(cast: Cast) -> None:
+    for _ in range(15):
+        request = file_request(cast)
+        opened = open_page(request, cast["support1"])
+        (deadline,) = due([request], first=0.08)
+
+        def at_the_deadline(act: object, deadline: float = deadline) -> object:
+            threading.Event().wait(max(0.0, deadline - time.time() - 0.004))
+            return act() if callable(act) else None
+
+        approved, swept = race(
+            lambda r=request, o=opened, go=at_the_deadline: go(lambda: decide(r, cast["support1"], opened=o)),
+            lambda go=at_the_deadline: go(lambda: [expiry.expire_due() for _ in range(10)]),
+        )
+        now = queries.read(queries.requests(), request.pk)
+        assert now is not None
+        if isinstance(approved, Exception):
+            assert isinstance(approved, TooLate | AlreadyDecided), repr(approved)
+            assert now.status == "expired"
+            assert now.decided_at == request_deadline(request)
+        else:
+            assert now.status == "approved"
+            assert sum(swept) == 0
+        assert now.version == 2
+
+
+def request_deadline(request: Request) -> object:
+    """The deadline as stored."""
+    return Request.objects.get(pk=request.pk).expires_at
