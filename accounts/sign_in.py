@@ -33,7 +33,7 @@ def authentication_of(request: HttpRequest) -> Authentication:
 
     `method` is `password`, `mfa:totp`, `mfa:webauthn`, … ; a session without a record says `session` at its epoch.
     """
-    records: list[dict[str, Any]] = get_authentication_records(request)
+    records: list[dict[str, Any]] = get_authentication_records(request, request.user)
     if not records:
         return Authentication(method="session", at=datetime.fromtimestamp(0, UTC))
     newest = records[-1]

@@ -35,7 +35,8 @@ def own(words: str) -> Runs:
 
 
 def left(seconds: int) -> str:
-    """A time span in its two greatest units, rounded down: `45 s`, `4 min`, `2 h 5 min`, `3 d 4 h`."""
+    """A time span in its two greatest units, rounded down: `45 s`, `4 min`, `2 h 5 min`, `3 d 4 h`; js/clock.js
+    counts it on in the same words."""
     seconds = max(seconds, 0)
     if seconds < 60:
         return f"{seconds} s"
@@ -43,8 +44,8 @@ def left(seconds: int) -> str:
     if minutes < 60:
         return f"{minutes} min"
     if hours < 24:
-        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
-    return f"{days} d {hours % 24} h" if hours % 24 else f"{days} d"
+        return f"{hours} h {minutes % 60} min"
+    return f"{days} d {hours % 24} h"
 
 
 def clock(seconds: int) -> str:

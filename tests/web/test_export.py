@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -131,6 +132,22 @@ def test_an_export_is_evidence_before_its_first_row_and_after_its_last(cast: Cas
     details = list(Detail.objects.filter(subject_kind="export").order_by("entry_id").values_list("content", flat=True))
     assert json.loads(details[0]["filter"]["value"]) == {"action": "refund.create"}
     assert json.loads(details[1]["sha256"]["value"]) == f"sha256:{hashlib.sha256(sent).hexdigest()}"
+
+
+def test_it_is_packed_as_one_member_that_every_browser_unpacks_to_its_end(
+    cast: Cast, signed_in: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "BATCH", 2)
+    for _ in range(7):
+        file_request(cast)
+    client = signed_in("support1")
+    answer = client.get("/history/export.csv", headers={"Accept-Encoding": "gzip"})
+    assert answer["Content-Encoding"] == "gzip"
+    unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS + 16)
+    text = unpacking.decompress(b"".join(answer.streaming_content))  # type: ignore[attr-defined]
+    assert unpacking.eof
+    assert unpacking.unused_data == b""
+    assert text == content(client)
 
 
 def test_an_export_that_is_cut_off_says_so(cast: Cast, signed_in: SignedIn, monkeypatch: pytest.MonkeyPatch) -> None:
