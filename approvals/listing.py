@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -190,8 +191,8 @@ def before(rows: QuerySet[Request], place: Place) -> QuerySet[Request]:
 
 def counted(rows: QuerySet[Request], limit: int) -> tuple[list[Request], int]:
     """The first `limit` rows and how many there are in all, in one query."""
-    found = list(rows.annotate(in_all=Window(Count("*")))[:limit])
-    return found, found[0].in_all if found else 0  # type: ignore[attr-defined]  # annotated just above
+    found: list[Any] = list(rows.annotate(in_all=Window(Count("*")))[:limit])
+    return found, found[0].in_all if found else 0
 
 
 def waiting(person: Viewer, known: Collection[UUID], limit: int) -> list[Request]:

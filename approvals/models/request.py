@@ -78,6 +78,7 @@ class Request(models.Model):
             models.Index(fields=["agent", "-id"], name="requests_of_an_agent"),
             models.Index(fields=["agent", "created_at"], name="filings_of_an_agent"),
             models.Index(fields=["agent", "decided_at"], condition=Q(status="rejected"), name="denials_of_an_agent"),
+            models.Index(fields=["decided_at"], name="requests_by_end"),
             GinIndex(fields=["teams"], condition=Q(status="pending"), name="pending_by_team"),
             GinIndex(SearchVector("action", "resource", "summary", config="simple"), name="requests_by_words"),
         )

@@ -77,7 +77,7 @@ def _row(person: Viewer, seen: Seen, votes: Sequence[Decision], versions: Mappin
         action=words.text(request.action),
         risk=rows.risk_of(request),
         agent=request.agent.slug,
-        status=seen.status.value,
+        status=rows.status_of(seen),
         filed_at=request.created_at,
         ended_at=seen.decided_at,
         people=words.names([vote.person for vote in votes]),

@@ -74,7 +74,7 @@ def build(person: Viewer, seen: Seen, *, session_key: str, asked: Asked | None =
         id=request.pk,
         url=rows.url_of(request.pk),
         decide_url=reverse("decide", args=[request.pk]),
-        status=seen.status.value,
+        status=rows.status_of(seen),
         risk=rows.risk_of(request),
         title=title,
         plain_title=as_text(title),

@@ -18,7 +18,7 @@ from approvals.policies import InForce
 from approvals.queries import Seen
 from approvals.quorum import Standing
 from approvals.states import Status
-from approvals.web import words
+from approvals.web import pages, words
 from approvals.web.pages import Risk, Row
 
 
@@ -60,7 +60,7 @@ def ended(seen: Seen, around: Surroundings) -> Row:
         title=words.title(request, around.policies.get(request.policy_id), masked=False),
         risk=risk_of(request),
         agent=request.agent.slug,
-        status=seen.status.value,
+        status=status_of(seen),
         deadline=words.deadline(request.expires_at, around.now),
         why=(),
         result=result_of(seen, around.votes.get(request.pk, ())),
@@ -77,6 +77,12 @@ def risk_of(request: Request) -> Risk:
     """The word for its risk, as shown."""
     shown: Risk = request.shown_risk  # type: ignore[assignment]  # the column holds these words alone
     return shown
+
+
+def status_of(seen: Seen) -> pages.Status:
+    """The status as a reader is told it."""
+    told: pages.Status = seen.status.value
+    return told
 
 
 def result_of(seen: Seen, votes: Sequence[Decision]) -> Runs:

@@ -16,7 +16,7 @@ from approvals.rules.ruling import Ruling
 from approvals.states import Status
 from approvals.web import words
 from approvals.web.pages import Event, Receipt, Seat, StandingView
-from approvals.web.rows import result_of
+from approvals.web.rows import result_of, status_of
 
 
 def standing_view(
@@ -111,7 +111,7 @@ def receipt(seen: Seen, votes: Sequence[Decision], person: Viewer) -> Receipt | 
         sentence = words.own(_("Allowed by policy, without people"))
     mine = next((vote for vote in votes if vote.person_id == person.user.pk), None)
     return Receipt(
-        status=seen.status.value,
+        status=status_of(seen),
         sentence=sentence,
         at=seen.decided_at,
         words=words.text(seen.reason, multiline=True),

@@ -28,8 +28,8 @@ def sealed(cast: Cast) -> Iterator[None]:
 def signed_in(cast: Cast) -> Callable[..., Client]:
     """`signed_in("support1")`: a client in which that person is signed in."""
 
-    def client(name: str, **options: bool) -> Client:
-        made = Client(**options)
+    def client(name: str, *, enforce_csrf_checks: bool = False) -> Client:
+        made = Client(enforce_csrf_checks=enforce_csrf_checks)
         made.force_login(cast[name])
         return made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -67,7 +68,7 @@ HOSTILE = "pay \u202e0001\u202c now\u200b <script>alert(1)</script> [x](javascri
 
 @pytest.mark.parametrize("where", ["parameters", "summary", "rationale", "resource"])
 def test_hostile_text_is_spelt_out_wherever_it_comes_from(cast: Cast, signed_in: SignedIn, where: str) -> None:
-    plain = {"summary": "s", "rationale": "r", "resource": "order/9"}
+    plain: dict[str, Any] = {"summary": "s", "rationale": "r", "resource": "order/9"}
     parameters = {"reason": HOSTILE} if where == "parameters" else {}
     if where != "parameters":
         plain[where] = HOSTILE
