@@ -7,7 +7,7 @@ WORKERS ?= 2
 ARGS ?=
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: up test check fix help lock demo-agent install install-dev suite generated
+.PHONY: up test check fix help lock docs demo-agent install install-dev suite generated
 
 up: install ## start everything: PostgreSQL, Redis, web, worker, beat, sealer (HOST and PORT move it)
 	@exec $(BIN)/python -m config.embedded.up
@@ -29,7 +29,7 @@ check: install-dev ## linters, types, import contracts, house rules, generated f
 # Everything that is generated and kept in the repository, with the command that tells when it is stale.
 generated: install-dev
 	$(BIN)/python -m config.embedded.with_services \
-	  "makemigrations --check --dry-run"
+	  "makemigrations --check --dry-run" "render_docs --check"
 
 fix: install-dev ## let ruff mend and format what it can
 	$(BIN)/ruff check --fix .
@@ -37,6 +37,9 @@ fix: install-dev ## let ruff mend and format what it can
 
 demo-agent: install ## run the example agent against the running demo
 	@exec $(BIN)/python examples/helpdesk_agent.py $(ARGS)
+
+docs: install-dev ## draw the generated references anew (docs/reference)
+	SECRET_KEY=docs DATABASE_URL=postgresql:///docs $(BIN)/python manage.py render_docs
 
 lock: install-dev ## compile the hash-locked requirements anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 pyproject.toml --generate-hashes -q -o requirements.txt --custom-compile-command "make lock"
