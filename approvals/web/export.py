@@ -23,7 +23,7 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET
 
 from accounts.sign_in import authentication_of
-from approvals import access, exports, listing
+from approvals import access, exports, listing, queries
 from approvals.access import Viewer
 from approvals.exports import Export
 from approvals.models import Decision
@@ -72,7 +72,7 @@ def _export(request: HttpRequest, format: str, content_type: str) -> HttpRespons
     stream = _Stream(export, zipped=zipped)
     # An iterator of the wrong kind would be read into memory whole before its first byte is sent.
     content = stream.asynchronously() if isinstance(request, ASGIRequest) else iter(stream)
-    name = f"countersign-history-{datetime.now(UTC):%Y-%m-%d}.{format}"
+    name = f"countersign-history-{queries.clock():%Y-%m-%d}.{format}"
     response = StreamingHttpResponse(
         content,
         content_type=content_type,

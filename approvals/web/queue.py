@@ -17,7 +17,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from approvals import listing, marks, policies
+from approvals import listing, marks, policies, queries
 from approvals.access import Viewer
 from approvals.models import Request
 from approvals.queries import Seen
@@ -152,7 +152,7 @@ def _moment(given: str) -> datetime:
     """A time out of an address; what is no time is the moment of asking, so that made-up ones ask for little."""
     if re.fullmatch(r"[0-9]{1,14}", given):
         return datetime.fromtimestamp(int(given) / 1000, UTC)
-    return datetime.now(UTC)
+    return queries.clock()
 
 
 def _ids(given: str) -> frozenset[str]:
