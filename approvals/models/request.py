@@ -79,6 +79,11 @@ class Request(models.Model):
             models.Index(fields=["agent", "created_at"], name="filings_of_an_agent"),
             models.Index(fields=["agent", "decided_at"], condition=Q(status="rejected"), name="denials_of_an_agent"),
             models.Index(fields=["decided_at"], name="requests_by_end"),
+            models.Index(
+                fields=["agent", "action", "resource", "decided_at"],
+                condition=Q(status="rejected"),
+                name="denials_of_a_thing",
+            ),
             GinIndex(fields=["teams"], condition=Q(status="pending"), name="pending_by_team"),
             GinIndex(SearchVector("action", "resource", "summary", config="simple"), name="requests_by_words"),
         )
