@@ -1,0 +1,92 @@
+"""What a decision's words must be, by verdict and risk, and whom a rejection may not name."""
+
+from __future__ import annotations
+
+import pytest
+
+from approvals import rationale
+
+SENTENCE = "The carrier confirmed the loss."
+
+
+def problems(verdict: str = "approve", **given: str) -> dict[str, str]:
+    """What is wrong with a form, the rest of it ordinary."""
+    form = {"rationale": SENTENCE, "note": "", "reason_code": "", "confirm": "", "risk": "medium", "salient": None}
+    return rationale.problems(verdict=verdict, **{**form, **given})  # type: ignore[arg-type]
+
+
+def test_an_ordinary_form_has_no_problem() -> None:
+    assert problems() == problems("reject") == {}
+
+
+@pytest.mark.parametrize("verdict", ["", "Approve", "approved", "maybe"])
+def test_there_are_two_verdicts(verdict: str) -> None:
+    assert list(problems(verdict)) == ["verdict"]
+
+
+@pytest.mark.parametrize("text", ["", " \n\t "])
+def test_a_rejection_always_says_why(text: str) -> None:
+    assert list(problems("reject", rationale=text)) == ["rationale"]
+    assert list(problems("reject", rationale=text, reason_code="not-needed")) == ["rationale"]
+
+
+@pytest.mark.parametrize("risk", ["low", "medium"])
+def test_below_high_risk_an_approval_takes_a_code_or_a_word(risk: str) -> None:
+    assert list(problems(rationale="", risk=risk)) == ["rationale"]
+    assert problems(rationale="", reason_code="routine", risk=risk) == {}
+    assert problems(rationale="ok", risk=risk) == {}
+
+
+@pytest.mark.parametrize("text", ["", "ok", "yes yes yes yes yes", "fine, all is ok", "a b c"])
+def test_at_high_risk_an_approval_takes_a_sentence(text: str) -> None:
+    expected = [] if rationale.is_sentence(text) else ["rationale"]
+    assert list(problems(rationale=text, risk="high", reason_code="routine")) == expected
+    assert rationale.is_sentence(text) == (text == "fine, all is ok")
+
+
+def test_at_critical_risk_the_fact_is_typed_again() -> None:
+    for confirm, fits in (("1204", True), ("1,204", True), (" 1 204 ", True), ("1205", False), ("", False)):
+        assert ("confirm" not in problems(risk="critical", salient="1204", confirm=confirm)) == fits, confirm
+    assert "confirm" in problems(risk="critical", salient=None, confirm="")
+    assert "confirm" not in problems(risk="high", salient="1204", confirm="")
+    assert problems("reject", risk="critical", salient="1204") == {}
+
+
+def test_a_code_belongs_to_its_verdict() -> None:
+    assert list(problems(reason_code="wrong-amount")) == ["reason_code"]
+    assert list(problems("reject", reason_code="routine")) == ["reason_code"]
+    assert problems(reason_code="other") == problems("reject", reason_code="other") == {}
+
+
+@pytest.mark.parametrize("slot", ["{{name}}", "{name}", "[NAME]", "<reason>", "____"])
+def test_a_template_is_filled_before_it_is_sent(slot: str) -> None:
+    assert list(problems("reject", rationale=f"Because {slot} said so.")) == ["rationale"]
+
+
+def test_words_have_an_end() -> None:
+    assert problems(rationale=f"{SENTENCE} " + "x" * 3_900) == {}
+    assert list(problems(rationale="x" * 4_001)) == ["rationale"]
+    assert list(problems(note="x" * 4_001)) == ["note"]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("Ask Sam Porter about it.", "Sam Porter"),
+        ("ask SAM  PORTER about it", "Sam Porter"),
+        ("Ask Sam\u200b Porter.", "Sam Porter"),
+        ("Ｓａｍ Porter", "Sam Porter"),
+        ("Write to sam@example.test.", "sam@example.test"),
+        ("The finance team says no.", "finance"),
+        ("Team finance says no.", "finance"),
+        ("This is a question of finance.", None),
+        ("Samuel Porterfield wrote.", None),
+        ("The same port erred.", None),
+    ],
+)
+def test_a_rejection_names_no_person_and_no_team(text: str, named: str | None) -> None:
+    assert rationale.names_in(text, people=[("Sam Porter", "sam@example.test")], teams=["finance"]) == named
+
+
+def test_a_person_without_a_name_is_found_in_nothing() -> None:
+    assert rationale.names_in(SENTENCE, people=[("", "")], teams=[]) is None
