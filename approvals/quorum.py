@@ -34,7 +34,7 @@ class BadRequirement(ValueError):
 def parse(text: str) -> Requirement:
     """Read `"2 of finance, 1 of support | 1 of leadership"`: comma is and, `|` is or and binds looser.
 
-    `"nobody"` stands alone and gives `NOBODY`. Raises `BadRequirement`. Rule: controls.md, Quorum algebra.
+    `"nobody"` stands alone and gives `NOBODY`. Raises `BadRequirement`. Rule: docs/reference/policy.md, Requirements.
     """
     if text.strip() == "nobody":
         return NOBODY

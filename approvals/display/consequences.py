@@ -1,6 +1,6 @@
 """The consequence block: what happens if you approve, in lines the server writes from catalogue and values.
 
-Order and wording are fixed here (ui.md, decision 5); the agent's explanation has no part in it.
+Order and wording are fixed here (docs/adr/0011); the agent's explanation has no part in it.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from approvals.display.view import View
 
 
 def display_digest(view: View, parameters_digest: str) -> str:
-    """`sha256:<hex>` over renderer version, parameters digest and the canonical view (ui.md, decision 2)."""
+    """`sha256:<hex>` over renderer version, parameters digest and the canonical view (docs/adr/0011)."""
     shown: dict[str, Any] = {
         "renderer": view.version,
         "parameters": parameters_digest,
@@ -28,7 +28,7 @@ def display_digest(view: View, parameters_digest: str) -> str:
 def confirms(canonical: str, typed: str) -> bool:
     """Whether what was typed is the salient fact; spaces and thousands separators are ignored.
 
-    A string may be typed with or without its quotes. Rule: ui.md, fields (`confirm`).
+    A string may be typed with or without its quotes. Rule: docs/how-to/review-requests.md.
     """
     fact = json.loads(canonical)
     spaceless = "".join(typed.split())

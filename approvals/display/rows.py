@@ -14,7 +14,7 @@ from approvals.rules.catalogue import Action
 from approvals.rules.schema import has_value
 from approvals.rules.values import JSON, resolve, walk
 
-STRING_AT_MOST = 2_000  # characters of one string on the page (ui.md, decision 3)
+STRING_AT_MOST = 2_000  # characters of one string on the page (docs/adr/0011)
 PAGE_AT_MOST = 40_000  # characters of all strings together; then each is cut shorter
 SHORT = 80
 

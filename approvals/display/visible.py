@@ -2,7 +2,7 @@
 
 Control, bidi, zero-width and tag characters, odd spaces and everything unassigned become tokens such as
 `[U+202E]`; words of mixed script are marked; right-to-left letters stand apart; a URL's real host is spelt
-out. Nothing is escaped for HTML here (templates do that) and nothing is shortened. Rule: ui.md, decision 4.
+out. Nothing is escaped for HTML here (templates do that) and nothing is shortened. Rule: docs/adr/0011.
 """
 
 from __future__ import annotations

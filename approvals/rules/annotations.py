@@ -122,7 +122,7 @@ class _Reader:
             risk=risk or "critical",
             timeout_seconds=self._value("timeout", self._timeout) or DEFAULT_TIMEOUT,
             valid_seconds=self._value("valid", lambda text: duration(text, VALID_AT_MOST)) or DEFAULT_VALID,
-            # Critical implies step-up whatever the annotation says (controls.md, floors).
+            # Critical implies step-up whatever the annotation says (docs/reference/policy.md, Floors).
             stepup=bool(self._value("stepup", self._boolean)) or risk == "critical",
             executor=self._value("executor", self._id),
             escalate=self._value("escalate", self._escalation),

@@ -1,6 +1,6 @@
 """The fixed sentences an agent hears, each with what it may try next.
 
-No sentence here speaks of policy, teams, numbers of people or rules (api.md, Statuses: fixed answers).
+No sentence here speaks of policy, teams, numbers of people or rules (docs/reference/api.md, Statuses: fixed answers).
 What a person or a `@tell` says is not here.
 """
 

@@ -20,12 +20,12 @@ from approvals.rules import templates
 from approvals.rules.templates import BadTemplate, Template
 from approvals.rules.values import JSON
 
-ACTION_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")  # api.md; at most 100 characters
+ACTION_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")  # docs/reference/api.md; at most 100 characters
 ACTION_NAME_AT_MOST = 100
 
 EFFECTS = ("read", "write", "irreversible")
 ORDINARY_DOMAINS = ("general", "documents", "communication", "operations")
-# Open to level 3 only and never to nobody (controls.md, floors).
+# Open to level 3 only and never to nobody (docs/reference/policy.md, Floors).
 HIGH_IMPACT_DOMAINS = ("money", "people-data", "security", "code-and-configuration")
 TONES = ("plain", "warn", "danger")
 

@@ -1,4 +1,4 @@
-"""The floors no version of policy goes under, whatever it says (controls.md, floors).
+"""The floors no version of policy goes under, whatever it says (docs/reference/policy.md, Floors).
 
 Asked when a version is proposed (as far as a permit's scope decides it), at filing, and again when a
 decision is taken. Quorum and evaluation live elsewhere.

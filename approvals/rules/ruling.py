@@ -17,7 +17,7 @@ from approvals.rules.answers import Answer, Retry
 from approvals.rules.values import JSON
 
 # What `Ask.recent` must hold: denials of this agent in 24 h, its filings in 1 h, and how often this very
-# action, resource and parameters digest was denied (controls.md, Context).
+# action, resource and parameters digest was denied (docs/reference/policy.md).
 RECENT = ("denials_24h", "filings_1h", "same_denied")
 
 
@@ -116,7 +116,7 @@ class Ruling:
 
 
 def people_at_least(risk: str) -> int:
-    """Distinct people a risk needs whatever a version says (controls.md, floors)."""
+    """Distinct people a risk needs whatever a version says (docs/reference/policy.md, Floors)."""
     return {"critical": 2, "high": 1}.get(risk, 0)
 
 

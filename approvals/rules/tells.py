@@ -1,6 +1,6 @@
 """Whether a `@tell`, the sentence an agent hears from a `forbid`, gives away what it must not.
 
-An agent learns outcomes and reasons alone: no team, no person, no threshold (controls.md, Policy). What
+An agent learns outcomes and reasons alone: no team, no person, no threshold (docs/reference/policy.md). What
 the sentence otherwise says is its author's business.
 """
 

@@ -1,7 +1,7 @@
 """From canonical JSON values to what Cedar evaluates, by our own mapping.
 
 Nothing is ever passed through as JSON: Cedar reads `{"__entity": …}`, `{"__extn": …}` and `{"__expr": …}`
-as escapes, and an escape inside parameters once blinded a `forbid` with no error (controls.md, Values).
+as escapes, and an escape inside parameters once blinded a `forbid` with no error (docs/adr/0006).
 Whether values fit the action's schema is not asked here.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 JSON: TypeAlias = dict[str, "JSON"] | list["JSON"] | str | int | float | bool | None
 
 ESCAPES = frozenset({"__entity", "__extn", "__expr"})
-INTEGER_LIMIT = 2**53 - 1  # beyond it a JSON number has no one meaning (api.md, Conventions)
+INTEGER_LIMIT = 2**53 - 1  # beyond it a JSON number has no one meaning (docs/reference/api.md, Conventions)
 DECIMAL_PLACES = 4  # Cedar's decimal
 _DECIMAL_LIMIT = Decimal(2**63 - 1).scaleb(-DECIMAL_PLACES)  # Cedar keeps a decimal in 64 bits
 
