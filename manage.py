@@ -16,9 +16,7 @@ from config.embedded.environment import join_running
 def main() -> None:
     """Set the role and the settings, and hand over to Django."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    join_running(
-        Path(__file__).resolve().parent / "var" / "embedded", sys.argv[1] if len(sys.argv) > 1 else ""
-    )
+    join_running(Path(__file__).resolve().parent / "var" / "embedded", sys.argv[1] if len(sys.argv) > 1 else "")
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

@@ -185,9 +185,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="A helpdesk agent that asks before it acts; needs a running demo.")
     parser.add_argument("--tickets", type=Path, default=HERE / "tickets.json", help="a file of tickets (JSON)")
     parser.add_argument("--demo", type=Path, default=HERE.parent / "var" / "demo.json", help="the demo's url and keys")
-    parser.add_argument(
-        "--wait", type=float, metavar="SECONDS", help="take back what is undecided after so long"
-    )
+    parser.add_argument("--wait", type=float, metavar="SECONDS", help="take back what is undecided after so long")
     parser.add_argument("--run", default=f"r-{datetime.now(UTC):%Y%m%d-%H%M%S}", help="repeat a run by its name")
     return parser.parse_args(arguments)
 

@@ -11,213 +11,402 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('agents', '0001_initial'),
+        ("agents", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Request',
+            name="Request",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('action', models.CharField(max_length=100)),
-                ('resource', models.CharField(max_length=500)),
-                ('parameters_text', models.TextField()),
-                ('parameters_digest', models.CharField(max_length=71)),
-                ('summary', models.CharField(max_length=200)),
-                ('rationale', models.TextField()),
-                ('context_text', models.TextField()),
-                ('digest_salt', models.BinaryField(max_length=16)),
-                ('status', models.CharField(choices=[('pending', 'pending'), ('approved', 'approved'), ('rejected', 'rejected'), ('expired', 'expired'), ('blocked', 'blocked'), ('withdrawn', 'withdrawn')], max_length=10)),
-                ('version', models.PositiveIntegerField(default=1)),
-                ('created_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField()),
-                ('decided_at', models.DateTimeField(null=True)),
-                ('reason', models.TextField(blank=True)),
-                ('retry', models.CharField(choices=[('never', 'never'), ('changed', 'changed'), ('later', 'later')], max_length=7, null=True)),
-                ('stop', models.BooleanField(default=False)),
-                ('ruling', models.JSONField()),
-                ('asked', models.JSONField()),
-                ('risk', models.CharField(max_length=8)),
-                ('risk_unknown', models.BooleanField(default=False)),
-                ('teams', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=50), default=list, size=None)),
-                ('quorum', models.JSONField(default=list)),
-                ('people_floor', models.PositiveSmallIntegerField(default=0)),
-                ('amended_text', models.TextField(null=True)),
-                ('amended_digest', models.CharField(max_length=71, null=True)),
-                ('valid_seconds', models.PositiveIntegerField(default=3600)),
-                ('valid_until', models.DateTimeField(null=True)),
-                ('agent', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='requests', to='agents.agent')),
-                ('credential', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='agents.credential')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("action", models.CharField(max_length=100)),
+                ("resource", models.CharField(max_length=500)),
+                ("parameters_text", models.TextField()),
+                ("parameters_digest", models.CharField(max_length=71)),
+                ("summary", models.CharField(max_length=200)),
+                ("rationale", models.TextField()),
+                ("context_text", models.TextField()),
+                ("digest_salt", models.BinaryField(max_length=16)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "pending"),
+                            ("approved", "approved"),
+                            ("rejected", "rejected"),
+                            ("expired", "expired"),
+                            ("blocked", "blocked"),
+                            ("withdrawn", "withdrawn"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("version", models.PositiveIntegerField(default=1)),
+                ("created_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField()),
+                ("decided_at", models.DateTimeField(null=True)),
+                ("reason", models.TextField(blank=True)),
+                (
+                    "retry",
+                    models.CharField(
+                        choices=[("never", "never"), ("changed", "changed"), ("later", "later")],
+                        max_length=7,
+                        null=True,
+                    ),
+                ),
+                ("stop", models.BooleanField(default=False)),
+                ("ruling", models.JSONField()),
+                ("asked", models.JSONField()),
+                ("risk", models.CharField(max_length=8)),
+                ("risk_unknown", models.BooleanField(default=False)),
+                (
+                    "teams",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=50), default=list, size=None
+                    ),
+                ),
+                ("quorum", models.JSONField(default=list)),
+                ("people_floor", models.PositiveSmallIntegerField(default=0)),
+                ("amended_text", models.TextField(null=True)),
+                ("amended_digest", models.CharField(max_length=71, null=True)),
+                ("valid_seconds", models.PositiveIntegerField(default=3600)),
+                ("valid_until", models.DateTimeField(null=True)),
+                (
+                    "agent",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="requests", to="agents.agent"
+                    ),
+                ),
+                (
+                    "credential",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="agents.credential"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='PolicyVersion',
+            name="PolicyVersion",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('number', models.PositiveIntegerField(unique=True)),
-                ('digest', models.CharField(max_length=71)),
-                ('files', models.JSONField()),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('proposed_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("number", models.PositiveIntegerField(unique=True)),
+                ("digest", models.CharField(max_length=71)),
+                ("files", models.JSONField()),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "proposed_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='SigningKey',
+            name="SigningKey",
             fields=[
-                ('kid', models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ('x', models.CharField(max_length=64)),
-                ('published_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('retired_at', models.DateTimeField(null=True)),
+                ("kid", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("x", models.CharField(max_length=64)),
+                ("published_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("retired_at", models.DateTimeField(null=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Decision',
+            name="Decision",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('verdict', models.CharField(choices=[('approve', 'Approve'), ('reject', 'Reject')], max_length=7)),
-                ('rationale', models.TextField(blank=True)),
-                ('note', models.TextField(blank=True)),
-                ('reason_code', models.CharField(blank=True, max_length=30)),
-                ('teams', models.JSONField()),
-                ('display_digest', models.CharField(max_length=71)),
-                ('parameters_digest', models.CharField(max_length=71)),
-                ('view_nonce', models.CharField(max_length=32, unique=True)),
-                ('opened_at', models.DateTimeField()),
-                ('auth_method', models.CharField(max_length=40)),
-                ('auth_at', models.DateTimeField()),
-                ('decided_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('voided_at', models.DateTimeField(null=True)),
-                ('void_reason', models.CharField(blank=True, max_length=200)),
-                ('person', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='decisions', to=settings.AUTH_USER_MODEL)),
-                ('request', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='decisions', to='approvals.request')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("verdict", models.CharField(choices=[("approve", "Approve"), ("reject", "Reject")], max_length=7)),
+                ("rationale", models.TextField(blank=True)),
+                ("note", models.TextField(blank=True)),
+                ("reason_code", models.CharField(blank=True, max_length=30)),
+                ("teams", models.JSONField()),
+                ("display_digest", models.CharField(max_length=71)),
+                ("parameters_digest", models.CharField(max_length=71)),
+                ("view_nonce", models.CharField(max_length=32, unique=True)),
+                ("opened_at", models.DateTimeField()),
+                ("auth_method", models.CharField(max_length=40)),
+                ("auth_at", models.DateTimeField()),
+                ("decided_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("voided_at", models.DateTimeField(null=True)),
+                ("void_reason", models.CharField(blank=True, max_length=200)),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="decisions",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "request",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="decisions", to="approvals.request"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Activity',
+            name="Activity",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('tool_calls_text', models.TextField()),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('executor', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='agents.executor')),
-                ('request', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='activities', to='approvals.request')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("tool_calls_text", models.TextField()),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "executor",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="agents.executor"
+                    ),
+                ),
+                (
+                    "request",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="activities", to="approvals.request"
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='request',
-            name='policy',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='approvals.policyversion'),
+            model_name="request",
+            name="policy",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="approvals.policyversion"
+            ),
         ),
         migrations.CreateModel(
-            name='PolicyActivation',
+            name="PolicyActivation",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('activated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('activated_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='activations', to='approvals.policyversion')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("activated_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "activated_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="activations",
+                        to="approvals.policyversion",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='RememberedAnswer',
+            name="RememberedAnswer",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('holder_kind', models.CharField(max_length=10)),
-                ('holder_id', models.UUIDField()),
-                ('key', models.CharField(max_length=255)),
-                ('fingerprint', models.BinaryField(max_length=32)),
-                ('status', models.PositiveSmallIntegerField(default=0)),
-                ('headers', models.JSONField(default=dict)),
-                ('body', models.BinaryField(default=b'')),
-                ('request_id', models.UUIDField(null=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("holder_kind", models.CharField(max_length=10)),
+                ("holder_id", models.UUIDField()),
+                ("key", models.CharField(max_length=255)),
+                ("fingerprint", models.BinaryField(max_length=32)),
+                ("status", models.PositiveSmallIntegerField(default=0)),
+                ("headers", models.JSONField(default=dict)),
+                ("body", models.BinaryField(default=b"")),
+                ("request_id", models.UUIDField(null=True)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('holder_kind', 'holder_id', 'key'), name='one_answer_per_key')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("holder_kind", "holder_id", "key"), name="one_answer_per_key")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Seat',
+            name="Seat",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('team', models.CharField(max_length=50)),
-                ('decision', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='seat', to='approvals.decision')),
-                ('request', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='seats', to='approvals.request')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("team", models.CharField(max_length=50)),
+                (
+                    "decision",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="seat", to="approvals.decision"
+                    ),
+                ),
+                (
+                    "request",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="seats", to="approvals.request"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Outcome',
+            name="Outcome",
             fields=[
-                ('request', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='outcome', serialize=False, to='approvals.request')),
-                ('result', models.CharField(choices=[('succeeded', 'succeeded'), ('failed', 'failed')], max_length=9)),
-                ('response_code', models.IntegerField(null=True)),
-                ('detail_text', models.TextField(null=True)),
-                ('reported_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('credential', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='agents.credential')),
+                (
+                    "request",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="outcome",
+                        serialize=False,
+                        to="approvals.request",
+                    ),
+                ),
+                ("result", models.CharField(choices=[("succeeded", "succeeded"), ("failed", "failed")], max_length=9)),
+                ("response_code", models.IntegerField(null=True)),
+                ("detail_text", models.TextField(null=True)),
+                ("reported_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "credential",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="agents.credential"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Grant',
+            name="Grant",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('audience', models.CharField(max_length=300)),
-                ('issued_at', models.DateTimeField()),
-                ('valid_until', models.DateTimeField()),
-                ('fork', models.PositiveIntegerField()),
-                ('redeemed_at', models.DateTimeField(null=True)),
-                ('voided_at', models.DateTimeField(null=True)),
-                ('redeemed_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='agents.credential')),
-                ('request', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='grant', to='approvals.request')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("audience", models.CharField(max_length=300)),
+                ("issued_at", models.DateTimeField()),
+                ("valid_until", models.DateTimeField()),
+                ("fork", models.PositiveIntegerField()),
+                ("redeemed_at", models.DateTimeField(null=True)),
+                ("voided_at", models.DateTimeField(null=True)),
+                (
+                    "redeemed_by",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="agents.credential"
+                    ),
+                ),
+                (
+                    "request",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="grant", to="approvals.request"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('redeemed_at__isnull', True), ('redeemed_by__isnull', True)), models.Q(('redeemed_at__isnull', False), ('redeemed_by__isnull', False)), _connector='OR'), name='a_redemption_has_a_redeemer')],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("redeemed_at__isnull", True), ("redeemed_by__isnull", True)),
+                            models.Q(("redeemed_at__isnull", False), ("redeemed_by__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="a_redemption_has_a_redeemer",
+                    )
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.UniqueConstraint(condition=models.Q(('voided_at__isnull', True)), fields=('request', 'person'), name='one_decision_per_person'),
+            model_name="decision",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("voided_at__isnull", True)),
+                fields=("request", "person"),
+                name="one_decision_per_person",
+            ),
         ),
         migrations.AddIndex(
-            model_name='request',
-            index=models.Index(condition=models.Q(('status', 'pending')), fields=['expires_at'], name='pending_by_deadline'),
+            model_name="request",
+            index=models.Index(
+                condition=models.Q(("status", "pending")), fields=["expires_at"], name="pending_by_deadline"
+            ),
         ),
         migrations.AddIndex(
-            model_name='request',
-            index=models.Index(fields=['agent', '-id'], name='requests_of_an_agent'),
+            model_name="request",
+            index=models.Index(fields=["agent", "-id"], name="requests_of_an_agent"),
         ),
         migrations.AddIndex(
-            model_name='request',
-            index=models.Index(fields=['agent', 'created_at'], name='filings_of_an_agent'),
+            model_name="request",
+            index=models.Index(fields=["agent", "created_at"], name="filings_of_an_agent"),
         ),
         migrations.AddIndex(
-            model_name='request',
-            index=models.Index(condition=models.Q(('status', 'rejected')), fields=['agent', 'decided_at'], name='denials_of_an_agent'),
+            model_name="request",
+            index=models.Index(
+                condition=models.Q(("status", "rejected")), fields=["agent", "decided_at"], name="denials_of_an_agent"
+            ),
         ),
         migrations.AddIndex(
-            model_name='request',
-            index=django.contrib.postgres.indexes.GinIndex(condition=models.Q(('status', 'pending')), fields=['teams'], name='pending_by_team'),
+            model_name="request",
+            index=django.contrib.postgres.indexes.GinIndex(
+                condition=models.Q(("status", "pending")), fields=["teams"], name="pending_by_team"
+            ),
         ),
         migrations.AddIndex(
-            model_name='request',
-            index=django.contrib.postgres.indexes.GinIndex(django.contrib.postgres.search.SearchVector('action', 'resource', 'summary', config='simple'), name='requests_by_words'),
+            model_name="request",
+            index=django.contrib.postgres.indexes.GinIndex(
+                django.contrib.postgres.search.SearchVector("action", "resource", "summary", config="simple"),
+                name="requests_by_words",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='request',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('decided_at__isnull', True), ('reason', ''), ('status', 'pending')), models.Q(models.Q(('status', 'pending'), _negated=True), ('decided_at__isnull', False), models.Q(('reason', ''), _negated=True)), _connector='OR'), name='final_requests_say_when_and_why'),
+            model_name="request",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("decided_at__isnull", True), ("reason", ""), ("status", "pending")),
+                    models.Q(
+                        models.Q(("status", "pending"), _negated=True),
+                        ("decided_at__isnull", False),
+                        models.Q(("reason", ""), _negated=True),
+                    ),
+                    _connector="OR",
+                ),
+                name="final_requests_say_when_and_why",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='request',
-            constraint=models.CheckConstraint(condition=models.Q(('expires_at__gt', models.F('created_at'))), name='a_deadline_is_after_filing'),
+            model_name="request",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("expires_at__gt", models.F("created_at"))), name="a_deadline_is_after_filing"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='request',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('retry__isnull', True), ('status', 'approved'), ('valid_until__isnull', False)), models.Q(models.Q(('status', 'approved'), _negated=True), ('valid_until__isnull', True)), _connector='OR'), name='only_a_yes_has_an_end'),
+            model_name="request",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("retry__isnull", True), ("status", "approved"), ("valid_until__isnull", False)),
+                    models.Q(models.Q(("status", "approved"), _negated=True), ("valid_until__isnull", True)),
+                    _connector="OR",
+                ),
+                name="only_a_yes_has_an_end",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='request',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'approved', 'rejected', 'expired', 'blocked', 'withdrawn'])), name='a_status_of_the_contract'),
+            model_name="request",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("status__in", ["pending", "approved", "rejected", "expired", "blocked", "withdrawn"])
+                ),
+                name="a_status_of_the_contract",
+            ),
         ),
     ]

@@ -73,9 +73,7 @@ def test_templates_carry_no_inline_style_script_or_evaluated_attribute(path: Pat
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=name)
 def test_every_posting_form_is_protected_and_drops_a_second_submission(path: Path) -> None:
-    for form in re.findall(
-        r'<form[^>]*method="(?:post|\{\{ attrs\.method \}\})".*?</form>', path.read_text(), re.S
-    ):
+    for form in re.findall(r'<form[^>]*method="(?:post|\{\{ attrs\.method \}\})".*?</form>', path.read_text(), re.S):
         opening = form.split(">", 1)[0] if "{%" not in form.split(">", 1)[0] else form.split(">\n", 1)[0]
         assert "csrf_token" in form or "{% slot body %}" in form
         assert 'hx-sync="this:drop"' in opening
@@ -133,9 +131,7 @@ def luminance(colour: str) -> float:
     if len(digits) == 3:
         digits = "".join(digit * 2 for digit in digits)
     parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
-    red, green, blue = (
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
-    )
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
@@ -145,17 +141,11 @@ def contrast(one: str, other: str) -> float:
 
 
 TOKENS = dict(
-    re.findall(
-        r"--([a-z0-9-]+): light-dark\((#[0-9a-f]+, #[0-9a-f]+)\)", (STATIC / "css" / "tokens.css").read_text()
-    )
+    re.findall(r"--([a-z0-9-]+): light-dark\((#[0-9a-f]+, #[0-9a-f]+)\)", (STATIC / "css" / "tokens.css").read_text())
 )
 TEXTS = [
     *[(text, ground) for text in ("fg", "fg-2") for ground in ("bg", "bg-2", "bg-3")],
-    *[
-        (text, ground)
-        for text in ("accent", "critical", "high", "medium", "low")
-        for ground in ("bg", "bg-2")
-    ],
+    *[(text, ground) for text in ("accent", "critical", "high", "medium", "low") for ground in ("bg", "bg-2")],
     *[(text, f"{text}-bg") for text in ("critical", "high", "medium", "low")],
 ]
 
