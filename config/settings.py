@@ -237,12 +237,12 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Agents ask, policy and people decide, silence means no.",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVERS": [{"url": "/"}],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "approvals.api.schema.without_trailing_slash",
+        "approvals.api.schema.any_value_is_any_value",
     ],
 }
 

@@ -22,6 +22,22 @@ def without_trailing_slash(result: dict[str, Any], generator: Any, request: Any,
     return result
 
 
+_ANY_OR_NULL = {"oneOf": [{}, {"type": "null"}]}
+
+
+def any_value_is_any_value(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """spectacular's hook: a member that may be any JSON value is `{}`. "One of anything and null" refuses null,
+    which is both."""
+    plain: dict[str, Any] = _plain(result)
+    return plain
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {} if node == _ANY_OR_NULL else {name: _plain(member) for name, member in node.items()}
+    return [_plain(item) for item in node] if isinstance(node, list) else node
+
+
 def described(
     summary: str,
     *,
