@@ -54,7 +54,7 @@ def test_a_key_that_is_not_good_is_401_with_the_same_body_whatever_is_wrong(serv
         f"Basic {good}", good, "Bearer", f"Bearer {good} {good}", f"Bearer {good[:-1]}", "Bearer é",
     ):  # fmt: skip
         response = httpx.get(
-            f"{server.url}/api/v1/requests", headers={"Authorization": header.encode()}, trust_env=False
+            f"{server.url}/api/v1/requests", headers={b"Authorization": header.encode()}, trust_env=False
         )
         contract.problem(response, "unauthenticated")
         said.add(response.content)

@@ -71,11 +71,12 @@ def test_action_and_resource_may_be_left_out_and_must_be_the_grants_where_given(
 ) -> None:
     document = agent.file("docs.read").json()
     body = {"grant": document["grant"], "parameters": READ}
-    for wrong in (
+    wrongs: list[dict[str, Any]] = [
         {"action": "docs.write"}, {"resource": "elsewhere"}, {"parameters": {}},
         {"parameters": {"path": "/handbook/refunds.md ", }}, {"parameters": {**READ, "more": None}},
         {"action": "docs.write", "resource": document["resource"]},
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for wrong in wrongs:
         contract.problem(executor.post("grants/redeem", {**body, **wrong}), "parameters-mismatch")
     assert len(entries("grant.refused")) + len(entries("refusal.recorded")) >= 6
     assert executor.post("grants/redeem", body).status_code == 200
@@ -145,7 +146,7 @@ def test_what_is_not_a_grant_of_ours_is_422(agent: Caller, executor: Caller, tam
 def _unsigned(token: str) -> str:
     claims = jwt.decode(token, options={"verify_signature": False})
     headers = {**jwt.get_unverified_header(token), "alg": "none"}
-    return jwt.encode(claims, None, algorithm="none", headers=headers)
+    return jwt.encode(claims, "", algorithm="none", headers=headers)
 
 
 def _by_hmac(token: str) -> str:
@@ -185,7 +186,7 @@ def test_a_grant_that_lapsed_was_voided_or_whose_agent_is_suspended_is_410(
     body = {"grant": agent.file("docs.read").json()["grant"], "parameters": READ}
     with services.connection("owner") as owner, owner.transaction():
         owner.execute("SET LOCAL session_replication_role = replica")
-        owner.execute(change)  # type: ignore[call-overload]
+        owner.execute(change)
     contract.problem(executor.post("grants/redeem", body), "grant-lapsed")
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM approvals_grant WHERE redeemed_at IS NOT NULL")

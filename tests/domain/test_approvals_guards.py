@@ -46,7 +46,7 @@ def refused(app: psycopg.Connection, *statements: tuple[str, dict[str, Any]]) ->
     try:
         with app.transaction():
             for statement, values in statements:
-                app.execute(statement, values)  # type: ignore[call-overload]  # the statements are this file's own
+                app.execute(statement, values)
     except psycopg.Error as error:
         return error.sqlstate
     return None
@@ -217,7 +217,10 @@ def test_the_deadline_is_looked_at_again_as_the_last_thing_before_the_commit(
 ) -> None:
     request = file_request(cast, timeout_seconds=1)
     in_time = approval(request, (cast["support1"], "support"))
-    until_late = ("SELECT pg_sleep(1.2)", {})  # the database's own clock passes the deadline inside the transaction
+    until_late: tuple[str, dict[str, Any]] = (
+        "SELECT pg_sleep(1.2)",
+        {},
+    )  # the database's own clock passes the deadline inside the transaction
     assert refused(app, *in_time, until_late) == LATE
     assert Request.objects.get(pk=request.pk).status == "pending"
 

@@ -181,7 +181,7 @@ def empty() -> None:
     with services.connection("owner") as owner, owner.transaction():
         owner.execute("SET LOCAL session_replication_role = replica")
         for table in ("seat", "grant", "decision", "request"):
-            owner.execute(f"DELETE FROM approvals_{table}")  # type: ignore[call-overload]
+            owner.execute(f"DELETE FROM approvals_{table}")
 
 
 def test_any_life_of_requests_ends_as_the_model_says(live_house: None) -> None:
@@ -189,7 +189,7 @@ def test_any_life_of_requests_ends_as_the_model_says(live_house: None) -> None:
         def teardown(self) -> None:
             empty()
 
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Fresh,
         settings=settings(
             max_examples=25,

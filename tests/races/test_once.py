@@ -6,6 +6,7 @@ Fifty at the same moment, on connections of their own.
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -169,8 +170,8 @@ def test_withdrawing_against_approving_ends_in_one_status(server: Server, cast: 
         request = file_request(cast)
         opened = open_page(request, cast["support1"])
         withdrawn, approved = race(
-            lambda r=request: agent.post(f"requests/{r.pk}/withdraw", {}),
-            lambda r=request, o=opened: decide(r, cast["support1"], opened=o),
+            partial(agent.post, f"requests/{request.pk}/withdraw", {}),
+            partial(decide, request, cast["support1"], opened=opened),
         )
         now = Request.objects.get(pk=request.pk)
         assert now.version == 2, number

@@ -58,7 +58,7 @@ class Caller:
 
     def get(self, path: str, *, headers: Mapping[str, str] | None = None, **query: Any) -> httpx.Response:
         """GET /api/v1/<path>."""
-        return self.http.get(f"/api/v1/{path}", params=query, headers=headers)
+        return self.http.get(f"/api/v1/{path}", params=query or None, headers=headers)
 
     def post(
         self, path: str, body: Any = None, *, key: str | None = None, headers: Mapping[str, str] | None = None

@@ -9,7 +9,7 @@ from approvals import rationale
 SENTENCE = "The carrier confirmed the loss."
 
 
-def problems(verdict: str = "approve", **given: str) -> dict[str, str]:
+def problems(verdict: str = "approve", **given: str | None) -> dict[str, str]:
     """What is wrong with a form, the rest of it ordinary."""
     form = {"rationale": SENTENCE, "note": "", "reason_code": "", "confirm": "", "risk": "medium", "salient": None}
     return rationale.problems(verdict=verdict, **{**form, **given})  # type: ignore[arg-type]
