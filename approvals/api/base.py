@@ -28,6 +28,14 @@ class Endpoint(APIView):
 
     http_method_names = ["get", "head", "post"]
 
+    def check_permissions(self, request: Any) -> None:
+        """As DRF, after the rate limit: a key that may not do this has a limit all the same."""
+        super().check_throttles(request)
+        super().check_permissions(request)
+
+    def check_throttles(self, request: Any) -> None:
+        """Done with the permissions."""
+
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         """As DRF, with the rate limit's headers on every answer."""
         response = super().finalize_response(request, response, *args, **kwargs)
