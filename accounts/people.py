@@ -79,22 +79,8 @@ def give_role(*, by: Party, user: User, role: Role, expires_at: datetime | None 
     return grant
 
 
-def roles_of(user: User) -> frozenset[Role]:
-    """The roles this person holds now, by the database's clock."""
-    from django.db.models import Q
-    from django.db.models.functions import Now
-
-    held = user.roles.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=Now()))
-    return frozenset(Role(role) for role in held.values_list("role", flat=True))
-
-
-def teams_of(user: User) -> frozenset[str]:
-    """The slugs of the teams this person sits in."""
-    return frozenset(user.memberships.values_list("team__slug", flat=True))
-
-
 def teams_and_roles_of(user: User) -> tuple[frozenset[str], frozenset[Role]]:
-    """`teams_of` and `roles_of` in one query, for what every page asks."""
+    """The slugs of the teams this person sits in and the roles they hold now, by the database's clock; one query."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT ARRAY(SELECT t.slug FROM accounts_membership m JOIN accounts_team t ON t.id = m.team_id"

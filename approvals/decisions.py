@@ -12,8 +12,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError
-
 from accounts.models import Membership, Team, User
 from approvals import access, grants, lifecycle, listing, policies, queries, rationale, viewing
 from approvals.errors import (
@@ -32,7 +30,8 @@ from approvals.queries import Seen
 from approvals.rules import answers
 from approvals.rules.ruling import Ruling
 from approvals.states import Retry, Status
-from approvals.transactions import illegal, verb
+from approvals.transactions import Guarded, verb
+from audit import refusals
 from audit.canonical import timestamp
 from audit.entries import Authentication, Draft, EvidenceUnavailable, Party, Personal, record
 from audit.health import assert_log_is_live
@@ -59,27 +58,43 @@ def decide(*, person: User, session_key: str, request_id: UUID, form: Form, auth
     Raises `DecisionRefused` (its `status` is the page's), or `SameDecisionAgain` for the same verdict from the same
     view. A request that policy no longer permits comes back `blocked`, and the decision was not taken.
     """
+    # Looked for before the lock is taken: reading every name takes its time in a large organisation.
+    named = _named_in(form)
     try:
-        return _decide(person=person, session_key=session_key, request_id=request_id, form=form, auth=auth)
-    except DatabaseError as error:
-        if illegal(error) != "late":
+        return _decide(person=person, session_key=session_key, request_id=request_id, form=form, auth=auth, named=named)
+    except Guarded as guarded:
+        if guarded.kind != "late":
             raise
         # The deadline passed between the check under the lock and the commit: the trigger held.
-        raise TooLate("The deadline passed while your decision was being recorded; it was not taken.") from error
+        raise TooLate("The deadline passed while your decision was being recorded; it was not taken.") from guarded
+
+
+def _named_in(form: Form) -> str | None:
+    """Whom a rejection names that the agent must not learn of; None where it names nobody."""
+    if form.verdict != Decision.Verdict.REJECT:
+        return None
+    return rationale.names_in(
+        form.rationale,
+        people=User.objects.values_list("name", "email"),
+        teams=[name for pair in Team.objects.values_list("slug", "name") for name in pair],
+    )
 
 
 @verb
-def _decide(*, person: User, session_key: str, request_id: UUID, form: Form, auth: Authentication) -> Request:
+def _decide(
+    *, person: User, session_key: str, request_id: UUID, form: Form, auth: Authentication, named: str | None
+) -> Request:
     request, now = queries.locked(request_id)
+    person.refresh_from_db(fields=["is_active"])
     try:
-        ticket = viewing.read_ticket(
-            form.view_id, person=person, session_key=session_key, request_id=request_id, at=now
-        )
         votes = listing.votes_of([request.pk]).get(request.pk, [])
-        _refuse_replay(ticket, form)
+        _refuse_replay(person, form)
         seen = Seen(request, now)
         _refuse_late(seen)
         _refuse_unentitled(access.viewer(person), seen, votes, form.verdict)
+        ticket = viewing.read_ticket(
+            form.view_id, person=person, session_key=session_key, request_id=request_id, at=now
+        )
         shown = _what_was_shown(request, form, ticket)
         ruling = None
         if form.verdict == Decision.Verdict.APPROVE:
@@ -89,8 +104,9 @@ def _decide(*, person: User, session_key: str, request_id: UUID, form: Form, aut
                 return request
             if ruling.risk == "critical" or ruling.stepup:  # asked again: the policy in force may be stricter by now
                 raise NotYours(access.NO_SECOND_FACTOR)
+            _refuse_unread(ruling, shown)
             _refuse_without_evidence(ruling)
-        _refuse_unfit(form, request, shown, risk=ruling.risk if ruling is not None else request.risk)
+        _refuse_unfit(form, request, shown, risk=ruling.risk if ruling is not None else request.risk, named=named)
     except DecisionRefused as refused:
         refused.evidence = _refusal(person, request, form, refused)
         raise
@@ -111,8 +127,10 @@ def _decide(*, person: User, session_key: str, request_id: UUID, form: Form, aut
     return request
 
 
-def _refuse_replay(ticket: viewing.Ticket, form: Form) -> None:
-    spent = Decision.objects.filter(view_nonce=ticket.nonce).first()
+def _refuse_replay(person: User, form: Form) -> None:
+    """First of all: who sends the same decision twice is shown the first one's receipt, whatever came since."""
+    nonce = viewing.nonce_of(form.view_id)
+    spent = Decision.objects.filter(view_nonce=nonce, person=person).first() if nonce else None
     if spent is None:
         return
     if spent.verdict == form.verdict:
@@ -143,13 +161,15 @@ def _what_was_shown(request: Request, form: Form, ticket: viewing.Ticket) -> vie
         shown = viewing.show(request, full=True)
     if not (form.display_digest == ticket.display_digest == shown.display_digest):
         raise ChangedMeanwhile("This changed while you were looking. Read it again before you decide.")
-    high = request.risk in ("high", "critical")
-    if shown.view.truncated and high and form.verdict == Decision.Verdict.APPROVE:
-        raise NotYours("Not everything was shown. Open the whole of the parameters before you approve.")
     return shown
 
 
-def _refuse_unfit(form: Form, request: Request, shown: viewing.Shown, *, risk: str) -> None:
+def _refuse_unread(ruling: Ruling, shown: viewing.Shown) -> None:
+    if shown.view.truncated and ruling.risk in ("high", "critical"):
+        raise NotYours("Not everything was shown. Open the whole of the parameters before you approve.")
+
+
+def _refuse_unfit(form: Form, request: Request, shown: viewing.Shown, *, risk: str, named: str | None) -> None:
     fields = rationale.problems(
         verdict=form.verdict,
         rationale=form.rationale,
@@ -159,14 +179,8 @@ def _refuse_unfit(form: Form, request: Request, shown: viewing.Shown, *, risk: s
         risk=risk,
         salient=shown.view.salient.canonical if shown.view.salient else None,
     )
-    if form.verdict == Decision.Verdict.REJECT and "rationale" not in fields:
-        named = rationale.names_in(
-            form.rationale,
-            people=User.objects.values_list("name", "email"),
-            teams=[name for pair in Team.objects.values_list("slug", "name") for name in pair],
-        )
-        if named:
-            fields["rationale"] = f"The agent will read this: leave out {named}."
+    if named and "rationale" not in fields:
+        fields["rationale"] = f"The agent will read this: leave out {named}."
     edited = form.verdict == Decision.Verdict.APPROVE and form.parameters is not None
     if edited and not _same_parameters(form.parameters or "", request):
         fields["parameters"] = "Approving with changes is not available yet; reject and say what to change."
@@ -193,13 +207,11 @@ def _refuse_without_evidence(ruling: Ruling) -> None:
 def _refusal(person: User, request: Request, form: Form, refused: DecisionRefused) -> Callable[[], Any] | None:
     if refused.cause in ("form", "evidence-unavailable"):
         return None  # typing slips are nobody's evidence; and without a log there is nothing to write to
-    return lambda: record(
-        Draft(
-            type=EntryType.DECISION_REFUSED,
-            actor=Party("person", str(person.pk)),
-            subject=Party("request", str(request.pk)),
-            facts={"verdict": form.verdict[:20], "cause": refused.cause},
-        )
+    return lambda: refusals.record_refusal(
+        actor=Party("person", str(person.pk)),
+        subject=Party("request", str(request.pk)),
+        cause=f"decision-{refused.cause}",
+        facts={"verdict": form.verdict[:20]},
     )
 
 
@@ -249,6 +261,7 @@ def _record_vote(
 
 
 def _block(request: Request, ruling: Ruling, now: datetime) -> None:
+    policies.raise_alarm(request, ruling)
     lifecycle.transition(
         request,
         Status.BLOCKED,
@@ -273,7 +286,7 @@ def _approve_if_reached(request: Request, ruling: Ruling, now: datetime, auth: A
     )
     system = lifecycle.SYSTEM
     try:
-        grants.issue(request, at=now, executor=ruling.executor, by=system)
+        grants.issue(request, ruling, at=now, by=system)
     except grants.CannotSign as error:
         raise CannotRecord("The grant cannot be signed now, so nothing was decided; it stays pending.") from error
     # Last, so that the trigger which looks at the clock once more runs as the last thing before the commit.
@@ -284,6 +297,7 @@ def _approve_if_reached(request: Request, ruling: Ruling, now: datetime, auth: A
         at=now,
         reason=answers.APPROVED.reason,
         retry=None,
+        valid_seconds=ruling.valid_seconds,
         facts={"seats": [{"team": team, "person": person} for team, person in standing.seats]},
         auth=auth,
     )

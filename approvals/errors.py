@@ -23,7 +23,7 @@ class NotPending(Problem):
 class DecisionRefused(Exception):
     """A person's decision was not taken. `status` is what the page answers with; the text is for the person.
 
-    `cause` is the word that the entry `decision.refused` carries.
+    `cause` is the word that its entry, a recorded refusal, carries.
     """
 
     status = 409

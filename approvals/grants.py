@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -26,7 +27,9 @@ from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import OKPKey
 from joserfc.util import to_bytes
 
+from agents.problems import Problem
 from approvals.models import Grant, Request, SigningKey
+from approvals.rules.ruling import Ruling
 from audit.canonical import timestamp
 from audit.entries import Draft, Party, Personal, record
 from audit.health import fork_number
@@ -45,8 +48,12 @@ ALGORITHM = "EdDSA"
 _REGISTRY = jws.JWSRegistry(algorithms=[ALGORITHM], strict_check_header=False)
 
 
-class CannotSign(Exception):
-    """No grant key can be read; nothing may be approved."""
+class CannotSign(Problem):
+    """503: no grant key can be read or used; nothing is approved, and what was approved cannot be shown just now."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("busy", "Grants cannot be signed just now; try again.", headers={"Retry-After": "5"})
+        self.why = why
 
 
 class InvalidGrant(Exception):
@@ -63,34 +70,30 @@ class Claims:
     expires_at: int  # Unix seconds
 
 
-@lru_cache(maxsize=8)
-def _private_keys(path: str, _changed: tuple[int, ...]) -> dict[str, OKPKey]:
-    keys: dict[str, OKPKey] = {}
-    for file in _files(path):
-        private = load_pem_private_key(file.read_bytes(), password=None)
-        if not isinstance(private, Ed25519PrivateKey):
-            raise CannotSign(f"{file.name} is not an Ed25519 key.")
-        key = OKPKey.import_key(file.read_bytes())
-        key.ensure_kid()
-        keys[str(key.kid)] = key
-    return keys
-
-
-def _files(path: str) -> list[Path]:
-    place = Path(path)
-    return sorted(place.glob("*.pem")) if place.is_dir() else [place]
+@lru_cache(maxsize=16)
+def _private_key(pem: bytes) -> OKPKey:
+    private = load_pem_private_key(pem, password=None)
+    if not isinstance(private, Ed25519PrivateKey):
+        raise CannotSign("A grant key is not an Ed25519 key.")
+    key = OKPKey.import_key(pem)
+    key.ensure_kid()
+    return key
 
 
 def private_keys() -> dict[str, OKPKey]:
-    """The grant keys on disk by kid: one PEM file, or a folder of them while rotating. Raises `CannotSign`."""
-    path = settings.GRANT_KEY_PATH
+    """The grant keys on disk by kid: one PEM file, or a folder of them while rotating. Raises `CannotSign`.
+
+    Read anew each time, so that a key taken away signs nothing more.
+    """
+    place = Path(settings.GRANT_KEY_PATH)
     try:
-        keys = _private_keys(path, tuple(file.stat().st_mtime_ns for file in _files(path))) if path else {}
-    except (OSError, ValueError) as error:
-        raise CannotSign("The grant key cannot be read.") from error
+        files = sorted(place.glob("*.pem")) if place.is_dir() else [place]
+        keys = [_private_key(file.read_bytes()) for file in files] if settings.GRANT_KEY_PATH else []
+    except (OSError, ValueError, TypeError) as error:  # TypeError: the key is encrypted
+        raise CannotSign("A grant key cannot be read.") from error
     if not keys:
         raise CannotSign("There is no grant key.")
-    return keys
+    return {str(key.kid): key for key in keys}
 
 
 @transaction.atomic
@@ -142,7 +145,10 @@ def published_keys() -> list[SigningKey]:
 
 def jwks() -> dict[str, Any]:
     """The published keys as a JWK Set: `kty`, `crv`, `x`, `kid`, `use`, no `alg`."""
-    keys = published_keys() or publish_keys()
+    keys = published_keys()
+    with suppress(CannotSign):  # those that verify what was signed are served all the same
+        if not private_keys().keys() <= {key.kid for key in keys}:
+            keys = publish_keys()
     return {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": key.x, "kid": key.kid, "use": "sig"} for key in keys]}
 
 
@@ -173,15 +179,15 @@ def audience_for(executor: str | None) -> str:
     return f"{issuer()}/executors/{executor}" if executor else issuer()
 
 
-def issue(request: Request, *, at: datetime, executor: str | None, by: Party) -> Grant:
-    """Make the grant of a request that is being approved, with its entry. Signs once, so that an approval that
-    cannot be signed fails here: raises `CannotSign`."""
-    _key_at(at)
+def issue(request: Request, ruling: Ruling, *, at: datetime, by: Party) -> Grant:
+    """Make the grant of a request that is being approved under `ruling`, with its entry. Signs once, so that an
+    approval that cannot be signed fails here: raises `CannotSign`."""
     grant = Grant(
         request=request,
-        audience=audience_for(executor),
+        audience=audience_for(ruling.executor),
         issued_at=at,
-        valid_until=at + timedelta(seconds=request.valid_seconds),
+        valid_until=at + timedelta(seconds=ruling.valid_seconds),
+        level=ruling.risk,
         fork=fork_number(),
     )
     _sign(grant, request, at)
@@ -193,13 +199,19 @@ def issue(request: Request, *, at: datetime, executor: str | None, by: Party) ->
             subject=Party("request", str(request.pk)),
             facts={
                 "grant": str(grant.pk),
-                "executor": executor,
+                "executor": ruling.executor,
+                "risk": grant.level,
                 "valid_until": timestamp(grant.valid_until),
             },
             personal={"parameters_digest": Personal(request.effective_digest, bytes(request.digest_salt))},
         )
     )
     return grant
+
+
+def assert_can_sign(at: datetime) -> None:
+    """Pass where an approval at this moment could be signed; raises `CannotSign`."""
+    _key_at(at)
 
 
 def step_at(grant: Grant, now: datetime) -> int | None:
@@ -229,7 +241,7 @@ def _sign(grant: Grant, request: Request, at: datetime) -> str:
         "act": request.action,
         "rsc": request.resource,
         "pdg": request.effective_digest,
-        "lvl": request.risk,
+        "lvl": grant.level,
     }
     key = _key_at(at)
     header = {"alg": ALGORITHM, "typ": TYPE, "kid": key.kid}

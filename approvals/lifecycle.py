@@ -14,12 +14,13 @@ from django.db import connection
 
 from approvals import waking
 from approvals.models import Request
+from approvals.rules import answers
 from approvals.states import Retry, Status, transition_for
 from audit.entries import Authentication, Draft, Party, Personal, record, record_many
 from audit.types import EntryType
 
 SYSTEM = Party("system", "countersign")
-EXPIRED_REASON = "Nobody decided in time; this is not a refusal."
+EXPIRED_REASON = answers.EXPIRED.reason
 
 
 class IllegalTransition(Exception):
@@ -52,14 +53,15 @@ def transition(
     reason: str,
     retry: Retry | None,
     stop: bool = False,
+    valid_seconds: int | None = None,
     auth: Authentication | None = None,
     facts: Mapping[str, Any] | None = None,
     personal: Mapping[str, Personal] | None = None,
 ) -> None:
     """Move a request, locked by the caller, out of `pending`, with its entry, and wake whoever waits.
 
-    `at` is the database's clock as read under the lock, `reason` what the agent hears. Raises `IllegalTransition`
-    where the row is not pending any more.
+    `at` is the database's clock as read under the lock, `reason` what the agent hears, `valid_seconds` how long a yes
+    holds. Raises `IllegalTransition` where the row is not pending any more.
     """
     row = transition_for(Status(request.status), to)
     if row is None:
@@ -69,7 +71,7 @@ def transition(
             "UPDATE approvals_request SET status = %(to)s, reason = %(reason)s, retry = %(retry)s, stop = %(stop)s,"
             " version = version + 1,"
             " decided_at = %(at)s,"
-            " valid_until = CASE WHEN %(to)s = 'approved' THEN %(at)s + make_interval(secs => valid_seconds) END"
+            " valid_until = CASE WHEN %(to)s = 'approved' THEN %(at)s + make_interval(secs => %(valid)s) END"
             " WHERE id = %(id)s AND status = %(from)s RETURNING status, version, decided_at, valid_until",
             {
                 "to": to.value,
@@ -79,6 +81,7 @@ def transition(
                 "stop": stop,
                 "id": request.pk,
                 "at": at,
+                "valid": valid_seconds if valid_seconds is not None else request.valid_seconds,
             },
         )
         moved = cursor.fetchone()

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from uuid import UUID
 
+import structlog
 from django.db import connection
 from django.db.models import Max
 
+from accounts.models import Team, User
 from approvals.models import PolicyActivation, PolicyVersion, Request
 from approvals.rules import answers
 from approvals.rules.pack import InvalidPack, Pack, load_pack
@@ -20,6 +22,8 @@ from approvals.rules.ruling import Ask, Ruling, blocked
 from approvals.transactions import verb
 from audit.entries import Draft, Party, record
 from audit.types import EntryType
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,12 @@ def ruling_now(request: Request) -> Ruling:
     return current.pack.rule_again(asked_of(request), frozen, level=request.agent.level)
 
 
+def raise_alarm(request: Request, ruling: Ruling) -> None:
+    """Say in the log, where operators' alerts listen, that policy itself is at fault; nothing of the payload."""
+    if ruling.is_alarming:
+        log.error("policy.alarm", request=str(request.pk), cause=ruling.cause, problems=list(ruling.problems))
+
+
 def asked_of(request: Request) -> Ask:
     """What policy was asked at filing; the parameters stand canonical in their own column."""
     return Ask.from_json({**request.asked, "parameters": request.effective_parameters})
@@ -107,9 +117,11 @@ def bootstrap(*, files: Mapping[str, str], by: Party) -> PolicyVersion:
 
 
 def _activate_first(files: Mapping[str, str], by: Party) -> PolicyVersion:
-    from accounts.models import Team
-
-    pack = load_pack(files, teams=tuple(Team.objects.values_list("slug", flat=True)))
+    pack = load_pack(
+        files,
+        teams=tuple(Team.objects.values_list("slug", flat=True)),
+        people=tuple(User.objects.values_list("name", flat=True)),
+    )
     number = (PolicyVersion.objects.aggregate(last=Max("number"))["last"] or 0) + 1
     made = PolicyVersion(number=number, digest=pack.digest, files=dict(files))
     made.save(force_insert=True)

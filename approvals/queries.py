@@ -150,11 +150,11 @@ def page(
     if wanted is not None:
         stored = set(wanted) | ({Status.PENDING} if Status.EXPIRED in wanted else set())
         rows = rows.filter(status__in=[status.value for status in stored])
-        if Status.EXPIRED in wanted and Status.PENDING not in wanted:
-            rows = rows.exclude(
-                status=Status.PENDING.value,
-                expires_at__gt=RawSQL("clock_timestamp()", [], output_field=DateTimeField()),
-            )
+        now = RawSQL("statement_timestamp()", [], output_field=DateTimeField())
+        if Status.PENDING not in wanted:
+            rows = rows.exclude(status=Status.PENDING.value, expires_at__gt=now)
+        elif Status.EXPIRED not in wanted:
+            rows = rows.exclude(status=Status.PENDING.value, expires_at__lte=now)
     rows = rows.order_by("-id")
     found: list[Seen] = []
     while True:

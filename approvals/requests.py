@@ -68,22 +68,23 @@ def file(*, agent: Agent, credential: Credential, filing: Filing) -> Request:
     else:
         ruling = in_force.rule(ask)
     if ruling.outcome == "allowed":
-        ruling = _unless_unsignable(ruling)
+        ruling = _unless_unsignable(ruling, now)
     request = _made(agent, credential, filing, text, digest, ruling, ask, in_force.version_id, now)
     _begin(request, ruling, stop=suspended)
     _record_filing(request, ruling, in_force.digest)
     if request.status != Status.PENDING:
         _record_ruling(request, ruling)
+    policies.raise_alarm(request, ruling)
     if request.status == Status.APPROVED:
-        grants.issue(request, at=now, executor=ruling.executor, by=lifecycle.SYSTEM)
+        grants.issue(request, ruling, at=now, by=lifecycle.SYSTEM)
     return request
 
 
-def _unless_unsignable(ruling: Ruling) -> Ruling:
+def _unless_unsignable(ruling: Ruling, now: datetime) -> Ruling:
     try:
-        grants.private_keys()
+        grants.assert_can_sign(now)
     except grants.CannotSign as error:
-        return blocked(answers.CANNOT_BE_CHECKED, "signing-key-unreadable", str(error))
+        return blocked(answers.CANNOT_BE_CHECKED, "signing-key-unreadable", error.why, risk=ruling.risk)
     return ruling
 
 
@@ -212,7 +213,7 @@ def withdraw(*, agent: Agent, request_id: UUID, reason: str) -> Request:
         Status.WITHDRAWN,
         by=Party("agent", str(agent.pk)),
         at=now,
-        reason="Withdrawn by the agent.",
+        reason=answers.WITHDRAWN_BY_AGENT.reason,
         retry=Retry.CHANGED,
         personal={"reason": Personal(reason)} if reason else {},
     )
@@ -233,7 +234,9 @@ def report_activity(*, agent: Agent, credential: Credential, request_id: UUID, t
     request = Request.objects.filter(pk=request_id, agent=agent).first()
     if request is None:
         raise Problem("not-found", "There is nothing here that this key may see.")
-    Activity(request=request, tool_calls_text=canonical(tool_calls)).save(force_insert=True)
+    Activity(request=request, executor=credential.executor, tool_calls_text=canonical(tool_calls)).save(
+        force_insert=True
+    )
     record(
         Draft(
             type=EntryType.ACTIVITY_REPORTED,

@@ -24,6 +24,10 @@ LOCK_LIMIT_SECONDS = 4  # sooner than the whole transaction's, whose end also en
 _BUSY = {"55P03", "57014", "25P03", "25P04", "40001", "40P01"}
 
 
+#: SQLSTATEs that our own triggers raise (migration 0002), and which promise each holds.
+_GUARDS = {"CS410": "late", "CS409": "transition", "CS422": "quorum"}
+
+
 class Once(Protocol):
     """What `idempotency` brings: claim the key first, keep the answer last."""
 
@@ -35,6 +39,17 @@ class Once(Protocol):
 
     def keep_refusal(self, problem: Problem) -> None:
         """Remember the answer to a refusal."""
+
+
+class Guarded(Problem):
+    """The database held one of its own promises against us: 503, nothing was done. `kind` says which one.
+
+    `late` an approval at or after its deadline, `transition` an illegal move, `quorum` an approval without its quorum.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__("busy", "This could not be done as it stands; read it again, then try again.")
+        self.kind = kind
 
 
 def sqlstate_of(error: BaseException) -> str | None:
@@ -59,6 +74,8 @@ def time_limited(seconds: int = TIME_LIMIT_SECONDS, *, lock_seconds: int | None 
                 )
             yield
     except DatabaseError as error:  # transaction_timeout is an InternalError, the others are OperationalErrors
+        if (kind := _GUARDS.get(sqlstate_of(error) or "")) is not None:
+            raise Guarded(kind) from error
         if sqlstate_of(error) in _BUSY:
             raise Problem("busy", "Somebody else is changing this just now; try again.") from error
         raise
@@ -108,8 +125,3 @@ def verb(act: Callable[P, R]) -> Verb[P, R]:
     in its `evidence`) and commits that before it is raised again.
     """
     return Verb(act)
-
-
-def illegal(error: DatabaseError) -> str | None:
-    """Which of the database's own promises a write broke: `late`, `transition`, `quorum`; None for other errors."""
-    return {"CS410": "late", "CS409": "transition", "CS422": "quorum"}.get(sqlstate_of(error) or "")

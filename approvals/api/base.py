@@ -63,6 +63,8 @@ class Endpoint(APIView):
         raw: bytes = self.request._request.body  # before DRF reads the stream: a key's fingerprint is over the bytes
         if len(raw) > settings.API_BODY_LIMIT_BYTES:  # the ASGI front refuses it earlier, while it is received
             raise Problem("too-large", "A body may be 256 KiB at most.")
+        if not raw.strip():  # DRF would take it for an empty object, whatever its media type
+            raise Problem("not-json", "Send a JSON object as the body.")
         data = self.request.data
         if not isinstance(data, dict):
             raise Problem(

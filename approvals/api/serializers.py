@@ -61,14 +61,23 @@ def _not_blank(value: str) -> str:
     return value
 
 
-class SourceInput(serializers.Serializer[dict[str, Any]]):
+class Kept(serializers.Serializer[dict[str, Any]]):
+    """An object whose known members are checked and all of whose members are kept: it is evidence."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """The object as it came."""
+        super().to_internal_value(data)
+        return dict(data)
+
+
+class SourceInput(Kept):
     """A source the agent read."""
 
     uri = Text(required=False, max_length=2_000)
     digest = Text(required=False, max_length=200)
 
 
-class ToolCallInput(serializers.Serializer[dict[str, Any]]):
+class ToolCallInput(Kept):
     """A tool the agent called."""
 
     tool = Text(required=False, max_length=200)
@@ -76,7 +85,7 @@ class ToolCallInput(serializers.Serializer[dict[str, Any]]):
     status = Whole(required=False, allow_null=True)
 
 
-class ContextInput(serializers.Serializer[dict[str, Any]]):
+class ContextInput(Kept):
     """What surrounds the request; every field is optional and unknown ones are kept."""
 
     session = Text(required=False, max_length=200)
@@ -84,11 +93,6 @@ class ContextInput(serializers.Serializer[dict[str, Any]]):
     prompt_digest = Text(required=False, max_length=200)
     sources = SourceInput(many=True, required=False)
     tool_calls = ToolCallInput(many=True, required=False)
-
-    def to_internal_value(self, data: Any) -> dict[str, Any]:
-        """The object as it came, its known fields checked."""
-        super().to_internal_value(data)
-        return dict(data)
 
 
 class Closed(serializers.Serializer[dict[str, Any]]):

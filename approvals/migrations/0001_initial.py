@@ -298,6 +298,7 @@ class Migration(migrations.Migration):
                 ("audience", models.CharField(max_length=300)),
                 ("issued_at", models.DateTimeField()),
                 ("valid_until", models.DateTimeField()),
+                ("level", models.CharField(max_length=8)),
                 ("fork", models.PositiveIntegerField()),
                 ("redeemed_at", models.DateTimeField(null=True)),
                 ("voided_at", models.DateTimeField(null=True)),

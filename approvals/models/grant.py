@@ -19,6 +19,7 @@ class Grant(models.Model):
     audience = models.CharField(max_length=300)
     issued_at = models.DateTimeField()  # the approval's time; reads renew from here in steps of 5 minutes
     valid_until = models.DateTimeField()
+    level = models.CharField(max_length=8)  # the risk it was approved at: the stricter of filing and decision
     fork = models.PositiveIntegerField()  # forks of the log declared before it; a later one voids it
     redeemed_at = models.DateTimeField(null=True)
     redeemed_by = models.ForeignKey(Credential, on_delete=models.PROTECT, null=True, related_name="+")

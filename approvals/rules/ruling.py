@@ -85,7 +85,10 @@ class Ruling:
     @property
     def is_alarming(self) -> bool:
         """Whether it is blocked because policy itself is at fault: recorded, and somebody is told."""
-        at_fault = ("evaluation-error", "executor-conflict", "floor-people", "floor-stepup", "floor-salient")
+        at_fault = (
+            *("evaluation-error", "executor-conflict", "floor-people", "floor-stepup", "floor-salient"),
+            *("policy-unreadable", "signing-key-unreadable"),
+        )
         return self.outcome == "blocked" and self.cause in at_fault and not self.risk_unknown
 
     @property

@@ -55,8 +55,8 @@ def refused(app: psycopg.Connection, *statements: tuple[str, dict[str, Any]]) ->
 def grant(request: Request) -> tuple[str, dict[str, Any]]:
     """A grant for the request."""
     return (
-        "INSERT INTO approvals_grant (id, request_id, audience, issued_at, valid_until, fork)"
-        " VALUES (%(grant)s, %(id)s, 'a', now(), now() + interval '1 hour', 0)",
+        "INSERT INTO approvals_grant (id, request_id, audience, issued_at, valid_until, level, fork)"
+        " VALUES (%(grant)s, %(id)s, 'a', now(), now() + interval '1 hour', 'low', 0)",
         {"grant": uuid4(), "id": request.pk},
     )
 

@@ -90,9 +90,9 @@ def test_a_refused_decision_changes_nothing_and_leaves_its_evidence(cast: Cast) 
         decide(request, cast["finance1"])
     now = Request.objects.get()
     assert (now.status, now.version, Decision.objects.count()) == ("pending", 1, 0)
-    refused = entries("decision.refused")
+    refused = entries("refusal.recorded")
     assert [leaf["actor"]["id"] for leaf in refused] == [str(cast["owner1"].pk), str(cast["finance1"].pk)]
-    assert {leaf["facts"]["cause"] for leaf in refused} == {"not-yours"}
+    assert {leaf["facts"]["cause"] for leaf in refused} == {"decision-not-yours"}
 
 
 def test_the_owner_may_always_reject(cast: Cast) -> None:
@@ -137,7 +137,7 @@ def test_a_form_error_spends_nothing_and_is_nobodys_evidence(cast: Cast) -> None
         decide(request, cast["support1"], "reject", rationale="Sam, of support1@example.test.", opened=opened)
     with pytest.raises(Unfit):
         decide(request, cast["support1"], "maybe", opened=opened)
-    assert entries("decision.refused") == []
+    assert entries("refusal.recorded") == []
     assert decide(request, cast["support1"], opened=opened).status == "approved"
 
 
