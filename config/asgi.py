@@ -19,4 +19,11 @@ from config.body_limit import BodyLimit  # noqa: E402
 from config.lifespan import Lifespan  # noqa: E402
 from config.waits import Waits  # noqa: E402
 
-application = Lifespan(BodyLimit(Waits(django_application), limit=settings.API_BODY_LIMIT_BYTES))
+application = Lifespan(
+    BodyLimit(
+        Waits(django_application),
+        api_limit=settings.API_BODY_LIMIT_BYTES,
+        page_limit=settings.PAGE_BODY_LIMIT_BYTES,
+        seconds=settings.BODY_SECONDS,
+    )
+)

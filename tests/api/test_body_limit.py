@@ -1,17 +1,24 @@
-"""256 KiB, enforced while a body is received: by what it declares and by what arrives, before any view."""
+"""256 KiB for the API and 1 MiB elsewhere, enforced while a body is received: by what it declares and what arrives.
+
+No method and no address is exempt, and a body that trickles in is not waited for.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from config.body_limit import BodyLimit, Message, Receive, Scope, Send
 from tests.support import contract
 from tests.support.live import Caller, Server, filing
 
 LIMIT = 256 * 1024
+PAGE_LIMIT = 1024 * 1024
 
 
 def body_of(size: int) -> bytes:
@@ -59,3 +66,70 @@ def test_the_limit_holds_for_every_post_and_without_a_key(server: Server, agent:
     for path in ("requests", "grants/redeem", "requests/x/withdraw", "nothing"):
         contract.problem(agent.post(path, b" " * (LIMIT + 1), key="k"), "too-large")
     contract.problem(Caller(server.url, None).post("requests", b" " * (LIMIT + 1)), "too-large")
+
+
+def _refused(server: Server, method: str, path: str, declared: str, most: int) -> bytes:
+    """What a bare socket is answered when it sends more than `most` bytes; without any key."""
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{declared}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as raw:
+        raw.sendall(head.encode())
+        if "chunked" in declared:
+            for _ in range(most // 0x4000 + 1):
+                raw.sendall(b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += raw.recv(65_536) or b"(closed)\r\n\r\n"
+    return answer
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_no_method_is_exempt(server: Server, method: str, chunked: bool) -> None:
+    declared = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {LIMIT + 1}"
+    assert _refused(server, method, "/api/v1/schema", declared, LIMIT).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize("path", ["/accounts/login/", "/healthz", "/.well-known/jwks.json", "/nothing", "/api"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_no_address_is_exempt(server: Server, path: str, chunked: bool) -> None:
+    declared = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {PAGE_LIMIT + 1}"
+    answer = _refused(server, "POST", path, declared, PAGE_LIMIT)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"content-type: text/plain" in answer
+
+
+def test_a_form_may_be_larger_than_what_an_agent_sends(server: Server, agent: Caller) -> None:
+    assert agent.http.post("/accounts/login/", content=b"x" * (LIMIT + 1)).status_code != 413
+
+
+def _answer_to_a_trickle(path: str) -> tuple[dict[str, Any], bytes]:
+    """The head and body of the answer to a body of which one byte comes, and then nothing."""
+    sent: list[Message] = []
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError("half a body was passed on")
+
+    async def receive() -> Message:
+        if arrived:
+            await asyncio.Event().wait()
+        arrived.append(True)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    arrived: list[bool] = []
+    front = BodyLimit(application, api_limit=10, page_limit=10, seconds=0.05)
+    asyncio.run(front({"type": "http", "path": path, "method": "POST", "headers": []}, receive, send))
+    return dict(sent[0]), sent[1]["body"]
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [("/api/v1/requests", b"application/problem+json"), ("/queue/", b"text/plain; charset=utf-8")],
+)
+def test_a_body_that_does_not_arrive_in_time_is_408_and_the_connection_ends(path: str, media_type: bytes) -> None:
+    head, body = _answer_to_a_trickle(path)
+    headers = dict(head["headers"])
+    assert (head["status"], headers[b"content-type"], headers[b"connection"]) == (408, media_type, b"close")
+    assert b"did not arrive in time" in body
