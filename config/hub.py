@@ -1,6 +1,7 @@
-"""Who waits for which request in this process, woken by one Redis subscription, or once a second without Redis.
+"""Who waits for which request in this process, woken by one Redis subscription and by one query for all of them.
 
-It knows ids and futures; what a waiter is told is read anew by whoever holds it (`waits`).
+It knows ids, versions and events; what a waiter is told is read anew by whoever holds it (`waits`), which has its own
+timer for the deadline too.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import redis.asyncio
@@ -21,46 +23,67 @@ from approvals import queries
 from approvals.waking import CHANNEL
 
 log = structlog.get_logger(__name__)
-ASK_EVERY_SECONDS = 1.0
+# Whoever commits may skip publishing (its own Redis was away) or die before it: never trust the channel alone.
+ASK_EVERY_SECONDS = 5.0
+ASK_WITHOUT_REDIS_SECONDS = 1.0
+
+
+@dataclass(eq=False)
+class Waiter:
+    """One who waits; `version` is the newest it has read, None before its first read."""
+
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    version: int | None = None
 
 
 class Hub:
-    """One a process and event loop; its listener starts with the first waiter."""
+    """One a process and event loop; its two tasks start with the first waiter."""
 
     def __init__(self) -> None:
-        self._waiters: dict[str, set[asyncio.Event]] = defaultdict(set)
-        self._listener: asyncio.Task[None] | None = None
+        self._waiters: dict[str, set[Waiter]] = defaultdict(set)
+        self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._subscribed = False
+        self._ask_now = asyncio.Event()
 
     @contextmanager
-    def waiting(self, request_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set whenever the request may have changed; the waiter clears it before it reads."""
-        loop = asyncio.get_running_loop()
-        if self._listener is None or self._listener.done() or self._loop is not loop:
-            self._loop = loop
-            self._listener = loop.create_task(self._listen())
-        event = asyncio.Event()
-        self._waiters[request_id].add(event)
+    def waiting(self, request_id: str) -> Iterator[Waiter]:
+        """A waiter whose event is set when the request may have changed; it is cleared before the next read."""
+        self._start()
+        waiter = Waiter()
+        self._waiters[request_id].add(waiter)
         try:
-            yield event
+            yield waiter
         finally:
-            self._waiters[request_id].discard(event)
+            self._waiters[request_id].discard(waiter)
             if not self._waiters[request_id]:
                 del self._waiters[request_id]
 
+    def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is loop and self._tasks and not any(task.done() for task in self._tasks):
+            return
+        if self._loop is loop:
+            for task in self._tasks:
+                task.cancel()
+        self._loop, self._subscribed, self._ask_now = loop, False, asyncio.Event()
+        self._tasks = [loop.create_task(self._listen()), loop.create_task(self._ask())]
+
     def _wake(self, request_ids: list[str]) -> None:
         for request_id in request_ids:
-            for event in self._waiters.get(request_id, ()):
-                event.set()
+            for waiter in self._waiters.get(request_id, ()):
+                waiter.changed.set()
 
     async def _listen(self) -> None:
-        """Follow the channel while Redis is there; ask the database while it is not."""
+        """Follow the channel for ever; whatever ends that ends it for some seconds only."""
         while True:
             try:
                 await self._follow()
-            except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
+            except Exception as error:  # a listener that has ended leaves everybody in the dark
                 log.warning("waits.redis_away", error=str(error))
-            await self._ask_for(settings.REDIS_RETRY_SECONDS)
+            self._subscribed = False
+            self._ask_now.set()
+            await asyncio.sleep(settings.REDIS_RETRY_SECONDS)
 
     async def _follow(self) -> None:
         client = redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=settings.REDIS_TIMEOUT_SECONDS)
@@ -68,13 +91,13 @@ class Hub:
             async with client.pubsub() as channel:
                 async with asyncio.timeout(settings.REDIS_TIMEOUT_SECONDS * 4):
                     await channel.subscribe(CHANNEL)
-                    # What changed before the subscription stood was told to nobody.
                     await channel.get_message(timeout=settings.REDIS_TIMEOUT_SECONDS)
-                self._wake(list(self._waiters))
+                self._subscribed = True
+                self._ask_now.set()  # what changed before the subscription stood was told to nobody
                 while True:
                     message = await channel.get_message(ignore_subscribe_messages=True, timeout=5)
                     if message is not None:
-                        self._wake(message["data"].decode().split())
+                        self._wake(message["data"].decode(errors="replace").split())
                     else:
                         # A hung Redis sends nothing either: it must answer within the time we give it.
                         async with asyncio.timeout(settings.REDIS_TIMEOUT_SECONDS):
@@ -82,21 +105,33 @@ class Hub:
         finally:
             await client.aclose()
 
-    async def _ask_for(self, seconds: float) -> None:
-        """One query a second for all who wait, while Redis is away."""
-        known: dict[str, int] = {}
-        for _ in range(max(1, round(seconds / ASK_EVERY_SECONDS))):
-            await asyncio.sleep(ASK_EVERY_SECONDS)
-            if not self._waiters:
-                continue
+    async def _ask(self) -> None:
+        """One query for all who wait, every 5 s, every second while Redis is away; wakes those it has news for."""
+        while True:
+            every = ASK_EVERY_SECONDS if self._subscribed else ASK_WITHOUT_REDIS_SECONDS
             try:
-                now = await sync_to_async(_versions, thread_sensitive=False)(list(self._waiters))
-            except Exception as error:  # the database may be away as well; waiters' own timers still run
+                async with asyncio.timeout(every):
+                    await self._ask_now.wait()
+            except TimeoutError:
+                pass
+            self._ask_now.clear()
+            try:
+                await self._compare()
+            except Exception as error:  # the database may be away as well; waiters' timers still run
                 log.warning("waits.database_away", error=str(error))
-                continue
-            # Whoever began to wait since the last look may have missed a change: let them read once.
-            self._wake([one for one, version in now.items() if known.get(one) != version])
-            known = now
+
+    async def _compare(self) -> None:
+        """Wake whoever has read an older version than the row has.
+
+        Only older: a lapsed request is read as one version newer than its row until the sweep has written it.
+        """
+        if not self._waiters:
+            return
+        now = await sync_to_async(_versions, thread_sensitive=False)(list(self._waiters))
+        for request_id, version in now.items():
+            for waiter in self._waiters.get(request_id, ()):
+                if waiter.version is not None and version > waiter.version:
+                    waiter.changed.set()
 
 
 def _versions(request_ids: list[str]) -> dict[str, int]:

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import logging.config
+import re
 
 import structlog
+
+# What follows signs its holder in, or nearly.
+_KEYS = re.compile(r"(/accounts/(?:password/reset/key|confirm-email|login/code/confirm)/)[^/\s\"'?]+")
+
+
+def without_keys(logger: object, method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """The same line, keys that stand in paths masked: Django's own loggers name paths too."""
+    for name, value in event.items():
+        if isinstance(value, str) and "/accounts/" in value:
+            event[name] = _KEYS.sub(r"\1***", value)
+    return event
 
 
 def configuration(*, json: bool, level: str) -> None:
@@ -15,6 +27,7 @@ def configuration(*, json: bool, level: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        without_keys,
     ]
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False)

@@ -14,6 +14,7 @@ from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.gzip import GZipMiddleware
 from django.middleware.locale import LocaleMiddleware
@@ -26,6 +27,8 @@ Next = Callable[[HttpRequest], HttpResponse]
 
 #: Called by machines; the documentation page among them is drawn for people.
 MACHINES = ("/api/", "/.well-known/", "/healthz", "/readyz", "/metrics")
+#: Probes come by address and not by name: they are answered whatever the Host header says.
+PROBES = ("/healthz", "/readyz", "/metrics")
 _FOR_PEOPLE = "/api/v1/docs"
 _CACHEABLE = ("/assets/", "/static/", "/.well-known/")
 
@@ -66,6 +69,17 @@ Authentication = for_pages(AuthenticationMiddleware)
 LoginRequired = for_pages(LoginRequiredMiddleware)
 Messages = for_pages(MessageMiddleware)
 Htmx = for_pages(HtmxMiddleware)
+
+
+def Common(get_response: Next) -> Next:
+    """Django's own, which refuses a host that is not ours; not for probes."""
+    inner: Any = CommonMiddleware(get_response)
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response: HttpResponse = (get_response if request.path in PROBES else inner)(request)
+        return response
+
+    return middleware
 
 
 def NoStore(get_response: Next) -> Next:

@@ -51,7 +51,7 @@ INSTALLED_APPS = [
 
 # What `config.middleware` names is for pages alone: a machine's call carries no session, cookie or language.
 MIDDLEWARE = [
-    "django_structlog.middlewares.RequestMiddleware",
+    "config.request_log.RequestLog",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "config.middleware.NoStore",
@@ -59,7 +59,7 @@ MIDDLEWARE = [
     "config.middleware.WhiteNoise",
     "config.middleware.Session",
     "config.middleware.Locale",
-    "django.middleware.common.CommonMiddleware",
+    "config.middleware.Common",
     "config.middleware.Csrf",
     "config.middleware.Authentication",
     "config.middleware.LoginRequired",
@@ -134,6 +134,8 @@ DATABASES: dict[str, Any] = {
         },
     }
 }
+# Reads for those who wait (config.waits) leave half the pool to everybody else.
+WAITS_READS_AT_ONCE = max(1, (_pool or 16) // 2)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # -- Redis: messages, wake-ups and counters; it may be lost at any moment --------------------------------------------
@@ -155,6 +157,9 @@ CELERY = {
     "worker_cancel_long_running_tasks_on_connection_loss": True,
     "timezone": "UTC",
 }
+
+# Sign-in attempts and used one-time codes are counted here, by all processes together.
+CACHES = {"default": {"BACKEND": "config.cache.SharedCache", "KEY_PREFIX": "countersign:cache"}}
 
 # -- keys, all distinct; the log key is read by the sealer alone -----------------------------------------------------
 GRANT_KEY_PATH = env.str("GRANT_KEY_PATH", "")
@@ -181,6 +186,7 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"  # people are invited, never self-registered
 ACCOUNT_ADAPTER = "accounts.sign_in.ClosedAdapter"
 ACCOUNT_PREVENT_ENUMERATION = True
+ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXIES  # else all who come through a proxy share its attempts
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
 SESSION_COOKIE_AGE = 12 * 3600
@@ -217,7 +223,9 @@ CONTENT_SECURITY_POLICY = {
 API_BODY_LIMIT_BYTES = 256 * 1024
 API_RATE_PER_SECOND = env.int("API_RATE_PER_SECOND", 20)
 API_RATE_BURST = env.int("API_RATE_BURST", 200)
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+API_WAITS_PER_KEY = env.int("API_WAITS_PER_KEY", 200)  # held at once, in each web process
+PAGE_BODY_LIMIT_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # every address that is not the API's
+BODY_SECONDS = 30.0  # within which a body must have arrived
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["agents.authentication.KeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["agents.authentication.HasScope"],

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
+from django.conf import settings
+
+from agents import keys
+from agents.problems import MEDIA_TYPE, Problem
+from agents.wire import dumps
 from config.body_limit import App, Message, Receive, Scope, Send
-from config.hub import Hub
+from config.hub import Hub, Waiter
 
 _PATH = re.compile(r"/api/v1/requests/([0-9a-fA-F-]{36})(/events)?/?")
 MAX_WAIT_SECONDS = 60
 KEEP_ALIVE_SECONDS = 10.0
-READS_AT_ONCE = 16
 _GRACE_SECONDS = 0.002  # so that a read at the deadline finds it passed by the database's clock
 
 
@@ -44,7 +49,8 @@ class Waits:
     def __init__(self, app: App) -> None:
         self._app = app
         self._hub = Hub()
-        self._reads = asyncio.Semaphore(READS_AT_ONCE)
+        self._reads = asyncio.Semaphore(settings.WAITS_READS_AT_ONCE)
+        self._held: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a wait or a stream, or pass the request on."""
@@ -57,19 +63,29 @@ class Waits:
         if not events and seconds == 0:
             await self._app(scope, receive, send)
             return
-        with self._hub.waiting(request_id) as changed:
-            first = await self._read(scope)
+        with self._hub.waiting(request_id) as waiter:
+            first = await self._read(scope, waiter)
             if first.seen is None:  # refused, or not there: Django has said why
                 await first.send_to(send)
                 return
-            held = (
-                self._stream(scope, send, changed, first)
-                if events
-                else self._wait(scope, send, changed, first, seconds)
-            )
-            await _until_gone(held, receive)
+            key = _key(scope)  # known to be a key that may read this: nobody can fill up another's places
+            if self._held[key] >= settings.API_WAITS_PER_KEY:
+                await _too_many(first).send_to(send)
+                return
+            self._held[key] += 1
+            try:
+                await _until_gone(
+                    self._stream(scope, send, waiter, first)
+                    if events
+                    else self._wait(scope, send, waiter, first, seconds),
+                    receive,
+                )
+            finally:
+                self._held[key] -= 1
+                if not self._held[key]:
+                    del self._held[key]
 
-    async def _read(self, scope: Scope, *, again: bool = False) -> Captured:
+    async def _read(self, scope: Scope, waiter: Waiter, *, again: bool = False) -> Captured:
         """One answer of Django's, its request taken as the caller sent it; `again` costs no rate-limit token."""
         captured = Captured()
         inner = {**scope, "countersign.again": again}
@@ -90,9 +106,11 @@ class Waits:
         async with self._reads:
             await self._app(inner, nothing_more, capture)
         captured.seen = inner.get("countersign.seen") if captured.status in (200, 304) else None
+        if captured.seen is not None:
+            waiter.version = captured.seen["version"]
         return captured
 
-    async def _wait(self, scope: Scope, send: Send, changed: asyncio.Event, answer: Captured, seconds: int) -> None:
+    async def _wait(self, scope: Scope, send: Send, waiter: Waiter, answer: Captured, seconds: int) -> None:
         """Answer when the request is final or asks something (or the ETag changes, where one was sent), or in time."""
         conditional = any(name == b"if-none-match" for name, _ in scope["headers"])
         loop = asyncio.get_running_loop()
@@ -101,12 +119,12 @@ class Waits:
             done = answer.status != 304 if conditional else answer.seen["answer"]
             if done or loop.time() >= end:
                 break
-            await _pause(changed, min(end - loop.time(), _until_deadline(answer.seen)))
-            changed.clear()
-            answer = await self._read(scope, again=True)
+            await _pause(waiter.changed, min(end - loop.time(), _until_deadline(answer.seen)))
+            waiter.changed.clear()
+            answer = await self._read(scope, waiter, again=True)
         await answer.send_to(send)
 
-    async def _stream(self, scope: Scope, send: Send, changed: asyncio.Event, answer: Captured) -> None:
+    async def _stream(self, scope: Scope, send: Send, waiter: Waiter, answer: Captured) -> None:
         """Send the present state and each change until the request is final; a comment when nothing happens."""
         headers = [(name, value) for name, value in answer.headers if name.lower() != b"content-length"]
         await send(
@@ -123,13 +141,13 @@ class Waits:
                 await send({"type": "http.response.body", "body": answer.body, "more_body": True})
             if answer.seen["final"]:
                 break
-            moved = await _pause(changed, min(KEEP_ALIVE_SECONDS, _until_deadline(answer.seen)))
+            moved = await _pause(waiter.changed, min(KEEP_ALIVE_SECONDS, _until_deadline(answer.seen)))
             if not moved and _until_deadline(answer.seen) > KEEP_ALIVE_SECONDS:
                 answer.seen["seconds_left"] -= KEEP_ALIVE_SECONDS
                 await send({"type": "http.response.body", "body": b": keep-alive\n\n", "more_body": True})
                 continue
-            changed.clear()
-            answer = await self._read(scope, again=True)
+            waiter.changed.clear()
+            answer = await self._read(scope, waiter, again=True)
         await send({"type": "http.response.body", "body": b""})
 
 
@@ -137,6 +155,27 @@ def _seconds(scope: Scope) -> int:
     """The `wait` asked for; 0 where there is none or it is not one (Django then says so)."""
     wait = parse_qs(scope["query_string"].decode("latin-1")).get("wait", ["0"])[-1]
     return int(wait) if re.fullmatch(r"[0-9]{1,2}", wait) and int(wait) <= MAX_WAIT_SECONDS else 0
+
+
+def _key(scope: Scope) -> str:
+    """The public part of the caller's key, however the header was spelled."""
+    text = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1").partition(" ")[2]
+    key = keys.parse(text.strip())
+    return key.public_id if key else ""
+
+
+def _too_many(first: Captured) -> Captured:
+    """429 for a key that already has as many waits as it may, with what the read said of the limit."""
+    said = f"This key already holds {settings.API_WAITS_PER_KEY} waits and streams here; end one, or read without wait."
+    kept = [(name, value) for name, value in first.headers if name.lower().startswith(b"ratelimit")]
+    body = dumps(Problem("too-many-requests", said).document())
+    more = [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        (b"retry-after", b"1"),
+    ]
+    return Captured(429, [*kept, *more], body)
 
 
 def _until_deadline(seen: dict[str, Any]) -> float:
