@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -132,8 +134,10 @@ def free_port() -> int:
 def web(**more: str) -> Iterator[Server]:
     """uvicorn with the ASGI application, as the Procfile starts it; `more` goes into its environment."""
     port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--no-access-log", "--no-server-header", "--timeout-graceful-shutdown", "3"]
+    line = re.search(r"^web:.* python (.*)$", (Path(settings.BASE_DIR) / "Procfile").read_text(), re.M)
+    assert line is not None
+    given = {"$HOST": "127.0.0.1", "$PORT": str(port)}
+    command = [sys.executable, *(given.get(word, word) for word in shlex.split(line[1]))]
     with process(command, "web", **more) as (started, log):
         server = Server(port, started, log)
 

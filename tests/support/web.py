@@ -39,6 +39,7 @@ def serving(log: Path) -> Iterator[str]:
             [
                 sys.executable, "-m", "uvicorn", "config.asgi:application", "--host", "127.0.0.1",
                 "--port", str(port), "--log-level", "warning", "--no-access-log",
+                "--no-proxy-headers",
             ],
             cwd=settings.BASE_DIR,
             env=services.process_environment(BASE_URL=url),
