@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -20,6 +21,12 @@ def problem(refusal: Problem) -> HttpResponse:
     return HttpResponse(
         dumps(refusal.document()), status=refusal.status, content_type=MEDIA_TYPE, headers=refusal.headers
     )
+
+
+def _untyped(status: int, title: str, detail: str) -> HttpResponse:
+    """A problem that the contract has no slug for: the status says it all."""
+    document = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return HttpResponse(dumps(document), status=status, content_type=MEDIA_TYPE)
 
 
 def _for_machines(request: HttpRequest) -> bool:
@@ -40,6 +47,8 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """400: the request itself is malformed, or names a host we do not answer for."""
     if _for_machines(request):
+        if isinstance(exception, DisallowedHost):
+            return _untyped(400, "Bad request", "The Host header names no host that is answered for here.")
         return problem(Problem("not-json", "The request could not be read."))
     return render(request, "400.html", status=400)
 
@@ -52,13 +61,7 @@ def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpR
 def server_error(request: HttpRequest) -> HttpResponse:
     """500: a fault of ours; the log has it, the caller learns only that it was one."""
     if _for_machines(request):
-        document = {
-            "type": "about:blank",
-            "title": "Internal error",
-            "status": 500,
-            "detail": "Something failed here. A retry with the same Idempotency-Key is safe.",
-        }
-        return HttpResponse(dumps(document), status=500, content_type=MEDIA_TYPE)
+        return _untyped(500, "Internal error", "Something failed here. A retry with the same Idempotency-Key is safe.")
     # without the request: what broke may be what a page is made with
     return HttpResponse(render_to_string("500.html"), status=500)
 
