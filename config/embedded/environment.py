@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+
+import psutil
 
 from config.embedded.keys import made_once
 from config.embedded.places import write_private
@@ -32,6 +35,9 @@ COMMAND_ROLES = {
     "erase_details": "eraser",
     "declare_fork": "sealer",
 }
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - to tell that somebody asked for it
+_IP = (socket.AF_INET, socket.AF_INET6)
 LOG_KEY = "AUDIT_KEY_PATH"
 OUTSIDE = "checkpoint"  # the log's newest checkpoint, kept outside the database
 _RECORD = "environment.json"
@@ -49,13 +55,16 @@ def complete(
     ours = {
         "HOST": host,
         "PORT": port,
-        "BASE_URL": f"http://localhost:{port}",  # not the bare address: passkeys refuse one
+        "BASE_URL": f"http://{_known_as(host)}:{port}",
         "SECRET_KEY": made.secret_key,
         "GRANT_KEY_PATH": str(made.grant_key),
         LOG_KEY: str(made.audit_key),
         "AUDIT_OUTSIDE_PATH": str(root / OUTSIDE),
         "AUDIT_ORIGIN_HOST": "localhost",
     }
+    if host not in LOOPBACK:
+        known = urlsplit(given.get("BASE_URL") or ours["BASE_URL"]).hostname or ""
+        ours["ALLOWED_HOSTS"] = ",".join(dict.fromkeys([bracketed(known), *_answered_for(host)]))
     if database_urls:
         ours |= {ROLE_VARIABLES[role]: url for role, url in database_urls.items()} | {"DEMO": "1"}
         if os.geteuid() == 0:  # what the worker would say of that at each start, in eight lines, is known
@@ -63,6 +72,29 @@ def complete(
     if redis_url:
         ours["REDIS_URL"] = redis_url
     return {**ours, **{name: value for name, value in given.items() if value or name not in ours}}
+
+
+def bracketed(host: str) -> str:
+    """The host as it stands in a URL and in a Host header: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def _known_as(host: str) -> str:
+    """The host of the address that is given out for a process listening on `host`.
+
+    A name wherever one leads there, because passkeys refuse a bare address.
+    """
+    return "localhost" if host in LOOPBACK or host in EVERYWHERE else bracketed(host)
+
+
+def _answered_for(host: str) -> list[str]:
+    """The hosts that a process listening on `host` may be asked for: its own and this machine's loopback, and where
+    it listens everywhere, every name and address of this machine."""
+    hosts = [bracketed(host)] if host not in EVERYWHERE else []
+    if host in EVERYWHERE:
+        addresses = [each.address for card in psutil.net_if_addrs().values() for each in card if each.family in _IP]
+        hosts = [socket.gethostname(), *(bracketed(one.partition("%")[0]) for one in addresses)]
+    return [one.lower() for one in [*hosts, "localhost", "127.0.0.1", "[::1]"] if one]
 
 
 def for_role(role: str, whole: Mapping[str, str]) -> dict[str, str]:

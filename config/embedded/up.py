@@ -243,7 +243,7 @@ def _revive(services: cluster.Services) -> None:
 
 def _web_answers(whole: dict[str, str]) -> bool:
     # Who listens on every interface listens on loopback too.
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(whole["HOST"], whole["HOST"])  # noqa: S104 - a comparison
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(whole["HOST"], environment.bracketed(whole["HOST"]))  # noqa: S104 - a comparison
     try:
         urllib.request.urlopen(f"http://{host}:{whole['PORT']}/readyz", timeout=2).close()
     except urllib.error.HTTPError:

@@ -224,8 +224,9 @@ def test_servers_that_are_given_are_used_and_none_is_started_and_host_moves_it(h
             assert not house.named("redis-server")
             assert not house.named("make_demo")
             assert _listening(house) == {"127.0.0.2"}
-            answered = httpx.get(f"http://127.0.0.2:{house.port}/healthz", headers={"Host": "localhost"}, timeout=10)
-            assert answered.status_code == 200
+            url = f"http://127.0.0.2:{house.port}"
+            assert f"answers at {url}" in house.log
+            assert httpx.get(f"{url}/accounts/login/", timeout=10).status_code == 200
             assert "Sign in as" not in house.log
             house.stop()
     finally:

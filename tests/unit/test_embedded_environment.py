@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from config.embedded import banner, environment, keys
@@ -28,6 +30,41 @@ def test_it_listens_on_loopback_unless_told_otherwise(tmp_path: Path) -> None:
         assert environment.complete(given, tmp_path, database_urls={}, redis_url="")["HOST"] == "127.0.0.1"
     told = environment.complete({"HOST": "0.0.0.0", "PORT": "9000"}, tmp_path, database_urls={}, redis_url="")
     assert (told["HOST"], told["PORT"], told["BASE_URL"]) == ("0.0.0.0", "9000", "http://localhost:9000")
+
+
+def hosts(tmp_path: Path, **given: str) -> tuple[str, set[str]]:
+    """The address that is given out, and the hosts that are answered for; none where settings' own default does."""
+    told = environment.complete(given, tmp_path, database_urls={}, redis_url="")
+    return told["BASE_URL"], set(told["ALLOWED_HOSTS"].split(",")) if "ALLOWED_HOSTS" in told else set()
+
+
+def test_on_loopback_the_settings_own_hosts_do(tmp_path: Path) -> None:
+    for host in ("127.0.0.1", "localhost", "::1"):
+        assert hosts(tmp_path, HOST=host) == ("http://localhost:8000", set())
+
+
+def test_on_an_address_of_its_own_it_is_known_by_that_and_answers_for_it(tmp_path: Path) -> None:
+    loopback = {"localhost", "127.0.0.1", "[::1]"}
+    assert hosts(tmp_path, HOST="127.0.0.2") == ("http://127.0.0.2:8000", {"127.0.0.2", *loopback})
+    assert hosts(tmp_path, HOST="fd00::5") == ("http://[fd00::5]:8000", {"[fd00::5]", *loopback})
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_everywhere_it_answers_for_every_name_and_address_of_the_machine(tmp_path: Path, host: str) -> None:
+    url, answered = hosts(tmp_path, HOST=host)
+    assert url == "http://localhost:8000"
+    cards = [each for card in psutil.net_if_addrs().values() for each in card]
+    own = {each.address for each in cards if each.family == socket.AF_INET}
+    assert {*own, "localhost", "127.0.0.1", "[::1]", socket.gethostname().lower()} <= answered
+    assert host not in answered
+    assert "*" not in answered
+
+
+def test_what_the_operator_gives_is_what_is_answered_for(tmp_path: Path) -> None:
+    url, answered = hosts(tmp_path, HOST="0.0.0.0", BASE_URL="https://countersign.example.test")
+    assert url == "https://countersign.example.test"
+    assert "countersign.example.test" in answered
+    assert hosts(tmp_path, HOST="0.0.0.0", ALLOWED_HOSTS="a.example.test")[1] == {"a.example.test"}
 
 
 def test_the_address_it_gives_is_a_name_and_not_a_bare_address(whole: dict[str, str]) -> None:
