@@ -99,3 +99,13 @@ def test_with_redis_away_a_tenth_is_allowed_and_never_everything(without_redis: 
     assert len(answers) > 20
     contract.problem(answers[-1], "too-many-requests")
     assert int(answers[-1].headers["retry-after"]) >= 1
+
+
+def test_a_key_without_the_scope_is_limited_as_any_other(strict: Server, cast: Cast) -> None:
+    other = registration.issue_credential(by=SETTING_UP, holder=cast.agent, scopes=(Scope.REPORT,))[1]
+    caller = Caller(strict.url, other)
+    answers = [caller.get("requests") for _ in range(12)]
+    contract.problem(answers[0], "missing-scope")
+    assert answers[0].headers["ratelimit"] == '"key";r=5;t=0'
+    contract.problem(answers[-1], "too-many-requests")
+    assert "retry-after" in answers[-1].headers
