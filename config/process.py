@@ -14,7 +14,8 @@ from audit.types import EntryType
 
 log = structlog.get_logger(__name__)
 
-#: What an auditor would ask about; no secret is among them, and no address of a server.
+#: What an auditor would ask about: no secret is among them, and no address of a database or of Redis; only the names
+#: by which the house itself is known.
 WATCHED = (
     "DEBUG",
     "DEMO",
@@ -25,6 +26,8 @@ WATCHED = (
     "API_RATE_PER_SECOND",
     "API_RATE_BURST",
     "API_BODY_LIMIT_BYTES",
+    "API_WAITS_PER_KEY",
+    "PAGE_BODY_LIMIT_BYTES",
     "SESSION_COOKIE_AGE",
     "SESSION_COOKIE_SECURE",
     "ACCOUNT_REAUTHENTICATION_TIMEOUT",
