@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from itertools import islice
 from typing import IO, Any
 
 from django.core.exceptions import PermissionDenied
@@ -21,6 +22,7 @@ from audit.entries import EvidenceUnavailable
 MAX_SAFE_INTEGER = 2**53 - 1
 MAX_DEPTH = 32
 MAX_VALUES = 5_000
+MAX_VALUES_OF_A_BODY = 20_000  # counted before anything is validated: an error an item would be a bomb
 RESERVED_NAMES = frozenset({"__entity", "__extn", "__expr"})  # policy engines read these as escapes
 _MAX_ERRORS = 20  # enough to mend a body by; a hostile one cannot make the answer long
 
@@ -63,17 +65,22 @@ def parse_json(raw: bytes) -> Any:
     except ValueError as error:
         sentence = str(error).splitlines()[0]
         raise Problem("not-json", f"The body could not be read as JSON in UTF-8: {sentence}") from error
-    errors = list(_ambiguities(body))
+    errors = list(islice(_ambiguities(body), _MAX_ERRORS))
     if errors:
-        raise Problem("invalid", "The body does not have one meaning.", errors=errors[:_MAX_ERRORS])
+        raise Problem("invalid", "The body does not have one meaning.", errors=errors)
     return body
 
 
 def _ambiguities(body: Any) -> Iterator[FieldError]:
     """What would let two readers of the body differ, by pointer; walks without recursion."""
     stack: list[tuple[tuple[str | int, ...], Any]] = [((), body)]
+    count = 0
     while stack:
         path, value = stack.pop()
+        count += 1
+        if count > MAX_VALUES_OF_A_BODY:
+            yield {"pointer": "", "detail": f"At most {MAX_VALUES_OF_A_BODY} values in a body."}
+            return
         if isinstance(value, str):
             if detail := _bad_text(value):
                 yield {"pointer": pointer(*path), "detail": detail}
@@ -106,7 +113,9 @@ def _shown(name: str) -> str:
     return name.encode("utf-8", "replace").decode("utf-8").replace("\x00", "�")
 
 
-def parameter_errors(parameters: dict[str, Any], at: tuple[str | int, ...] = ("parameters",)) -> list[FieldError]:
+def parameter_errors(
+    parameters: dict[str, Any] | list[Any], at: tuple[str | int, ...] = ("parameters",)
+) -> list[FieldError]:
     """What the contract refuses in `parameters`: depth over 32, more than 5 000 values, integers beyond ±(2^53−1),
     and the names that policy engines read as escapes."""
     errors: list[FieldError] = []
@@ -200,7 +209,9 @@ def as_problem(error: Exception) -> Problem | None:
     if isinstance(error, exceptions.ParseError):
         return Problem("not-json", "The body could not be read as JSON in UTF-8.")
     if isinstance(error, exceptions.ValidationError):
-        return Problem("invalid", "The body does not fit.", errors=list(_field_errors(error.detail)))
+        return Problem(
+            "invalid", "The body does not fit.", errors=list(islice(_field_errors(error.detail), _MAX_ERRORS))
+        )
     if isinstance(error, (exceptions.PermissionDenied, PermissionDenied)):
         return Problem("method-not-allowed", "This address does not answer that method.")
     return None

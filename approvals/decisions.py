@@ -58,15 +58,25 @@ def decide(*, person: User, session_key: str, request_id: UUID, form: Form, auth
     Raises `DecisionRefused` (its `status` is the page's), or `SameDecisionAgain` for the same verdict from the same
     view. A request that policy no longer permits comes back `blocked`, and the decision was not taken.
     """
-    # Looked for before the lock is taken: reading every name takes its time in a large organisation.
-    named = _named_in(form)
+    # Before the lock is taken: reading every name, or building the view of a huge payload, takes its time.
+    looked = _Looked(_named_in(form), viewing.show_by_digest(request_id, form.display_digest))
     try:
-        return _decide(person=person, session_key=session_key, request_id=request_id, form=form, auth=auth, named=named)
+        return _decide(
+            person=person, session_key=session_key, request_id=request_id, form=form, auth=auth, looked=looked
+        )
     except Guarded as guarded:
         if guarded.kind != "late":
             raise
         # The deadline passed between the check under the lock and the commit: the trigger held.
         raise TooLate("The deadline passed while your decision was being recorded; it was not taken.") from guarded
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What was looked up before the lock: whom a rejection names, and the view that the form's digest is of."""
+
+    named: str | None
+    shown: viewing.Shown | None
 
 
 def _named_in(form: Form) -> str | None:
@@ -82,7 +92,7 @@ def _named_in(form: Form) -> str | None:
 
 @verb
 def _decide(
-    *, person: User, session_key: str, request_id: UUID, form: Form, auth: Authentication, named: str | None
+    *, person: User, session_key: str, request_id: UUID, form: Form, auth: Authentication, looked: _Looked
 ) -> Request:
     request, now = queries.locked(request_id)
     person.refresh_from_db(fields=["is_active"])
@@ -95,7 +105,7 @@ def _decide(
         ticket = viewing.read_ticket(
             form.view_id, person=person, session_key=session_key, request_id=request_id, at=now
         )
-        shown = _what_was_shown(request, form, ticket)
+        shown = _what_was_shown(request, form, ticket, looked)
         ruling = None
         if form.verdict == Decision.Verdict.APPROVE:
             ruling = policies.ruling_now(request)
@@ -106,7 +116,9 @@ def _decide(
                 raise NotYours(access.NO_SECOND_FACTOR)
             _refuse_unread(ruling, shown)
             _refuse_without_evidence(ruling)
-        _refuse_unfit(form, request, shown, risk=ruling.risk if ruling is not None else request.risk, named=named)
+        _refuse_unfit(
+            form, request, shown, risk=ruling.risk if ruling is not None else request.risk, named=looked.named
+        )
     except DecisionRefused as refused:
         refused.evidence = _refusal(person, request, form, refused)
         raise
@@ -154,12 +166,14 @@ def _refuse_unentitled(person: access.Viewer, seen: Seen, votes: list[Decision],
         raise NotYours(refused)
 
 
-def _what_was_shown(request: Request, form: Form, ticket: viewing.Ticket) -> viewing.Shown:
-    """The view the decision carries, built anew under the lock; high risk is approved from the whole one alone."""
-    shown = viewing.show(request)
-    if shown.view.truncated and form.display_digest != shown.display_digest:
-        shown = viewing.show(request, full=True)
-    if not (form.display_digest == ticket.display_digest == shown.display_digest):
+def _what_was_shown(request: Request, form: Form, ticket: viewing.Ticket, looked: _Looked) -> viewing.Shown:
+    """The view that was decided on. It was built before the lock, from a basis that must still stand under it."""
+    shown = looked.shown
+    if (
+        shown is None
+        or shown.basis != viewing.basis_of(request)
+        or not form.display_digest == ticket.display_digest == shown.display_digest
+    ):
         raise ChangedMeanwhile("This changed while you were looking. Read it again before you decide.")
     return shown
 

@@ -113,10 +113,11 @@ def bootstrap(*, files: Mapping[str, str], by: Party) -> PolicyVersion:
     """Put the first version in force, in an empty database only; raises `InvalidPack` with every problem found."""
     if PolicyVersion.objects.exists():
         raise InvalidPack(["There is a policy version already; propose a change instead."])
-    return _activate_first(files, by)
+    return activate(files, by=by)
 
 
-def _activate_first(files: Mapping[str, str], by: Party) -> PolicyVersion:
+def activate(files: Mapping[str, str], *, by: Party) -> PolicyVersion:
+    """Check a pack and put it in force from now on, within the caller's transaction; raises `InvalidPack`."""
     pack = load_pack(
         files,
         teams=tuple(Team.objects.values_list("slug", flat=True)),

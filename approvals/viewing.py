@@ -31,6 +31,7 @@ class Shown:
 
     view: View
     display_digest: str
+    basis: tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,23 @@ def show(request: Request, *, full: bool = False) -> Shown:
         rationale=request.rationale,
         full=full,
     )
-    return Shown(view, display_digest(view, request.effective_digest))
+    return Shown(view, display_digest(view, request.effective_digest), basis_of(request))
+
+
+def basis_of(request: Request) -> tuple[object, ...]:
+    """All of a request that its view is made from and that may change; the rest of what was filed never does."""
+    return (request.pk, request.effective_digest, request.policy_id, request.valid_seconds, request.agent.slug)
+
+
+def show_by_digest(request_id: UUID, digest: str) -> Shown | None:
+    """The view of a request, cut or whole, that has this digest; None where neither has."""
+    request = Request.objects.select_related("agent").filter(pk=request_id).first()
+    if request is None:
+        return None
+    shown = show(request)
+    if shown.display_digest != digest and shown.view.truncated:
+        shown = show(request, full=True)
+    return shown if shown.display_digest == digest else None
 
 
 def _session_mark(session_key: str) -> str:

@@ -15,7 +15,7 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from agents.models import Agent, Credential
-from agents.problems import MEDIA_TYPE, Problem
+from agents.problems import MEDIA_TYPE, FieldError, Problem
 from agents.wire import dumps, parameter_errors
 from approvals.idempotency import Answer, OncePerKey, Replay, fingerprint
 
@@ -70,15 +70,15 @@ class Endpoint(APIView):
             raise Problem(
                 "invalid", "The body must be a JSON object.", errors=[{"pointer": "", "detail": "An object."}]
             )
+        errors: list[FieldError] = []  # looked for first: what is too large or too deep is not worth validating
+        for name in ("parameters", "context", "detail", "tool_calls"):
+            if isinstance(data.get(name), (dict, list)):
+                errors += parameter_errors(data[name], at=(name,))
+        if errors:
+            raise Problem("invalid", "The body does not fit.", errors=errors)
         parsed = serializer(data=data)
         parsed.is_valid(raise_exception=True)
         fields: dict[str, Any] = parsed.validated_data
-        errors = parameter_errors(fields["parameters"]) if "parameters" in fields else []
-        for name in ("context", "detail", "tool_calls"):
-            if fields.get(name) is not None:
-                errors += parameter_errors(fields[name], at=(name,))
-        if errors:
-            raise Problem("invalid", "The body does not fit.", errors=errors)
         return fields
 
     def query(self, serializer: type[Serializer[Any]]) -> dict[str, Any]:

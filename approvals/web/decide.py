@@ -74,7 +74,8 @@ def _receipt(request_id: UUID) -> HttpResponse:
 
 def _posted(request: HttpRequest) -> Form:
     def field(name: str) -> str:
-        return request.POST.get(name, "").replace("\x00", "")  # PostgreSQL stores no NUL
+        # PostgreSQL stores no NUL, and UTF-8 no half of a surrogate pair
+        return request.POST.get(name, "").replace("\x00", "").encode("utf-8", "replace").decode()
 
     return Form(
         verdict=field("verdict"),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.test import override_settings
 
 from accounts.models import Membership
@@ -22,23 +20,13 @@ from approvals.models import Decision, Request
 from audit.entries import EvidenceUnavailable
 from tests.support import sealing, services
 from tests.support.cast import Cast, Opened, decide, file_request, held, make_cast, open_page
+from tests.support.leaves import entries
 
 
 @pytest.fixture
 def cast(transactional_db: None) -> Cast:
     """helpdesk, two of finance, one of support, and the owner, who sits in support too."""
     return make_cast(only=("support1", "finance1", "finance2"))
-
-
-def entries(kind: str) -> list[dict[str, Any]]:
-    """The leaves of that type, sealed or not."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT convert_from(leaf, 'UTF8') FROM audit_pending UNION ALL"
-            " SELECT convert_from(leaf, 'UTF8') FROM audit_leaf"
-        )
-        leaves = [json.loads(leaf) for (leaf,) in cursor.fetchall()]
-    return [leaf for leaf in leaves if leaf["type"] == kind]
 
 
 @contextmanager
