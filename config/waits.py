@@ -103,8 +103,13 @@ class Waits:
                 captured.body += message.get("body", b"")
 
         told: list[bool] = []
-        async with self._reads:
-            await self._app(inner, nothing_more, capture)
+        async def whole() -> None:
+            async with self._reads:
+                await self._app(inner, nothing_more, capture)
+
+        # A caller who hangs up must not cut a read short: its thread would keep its connection for ever, and as many
+        # as the pool has would be the end of everybody's answers.
+        await asyncio.shield(asyncio.ensure_future(whole()))
         captured.seen = inner.get("countersign.seen") if captured.status in (200, 304) else None
         if captured.seen is not None:
             waiter.version = captured.seen["version"]
