@@ -11,14 +11,14 @@ from django.conf import settings
 from config.embedded.environment import without_password
 from tests.support import sealing, services
 from tests.support.cast import Cast
-from tests.support.live import Server, web
+from tests.support.live import Caller, Server, web
 
 ADDRESSES = ("/healthz", "/readyz", "/.well-known/jwks.json", "/.well-known/audit-key")
 
 
 def get(server: Server, path: str) -> httpx.Response:
     """GET without any key, asking for a page."""
-    return httpx.get(f"{server.url}{path}", headers={"Accept": "text/html"}, trust_env=False)
+    return httpx.get(f"{server.url}{path}", headers={"Accept": "text/html"}, trust_env=False, timeout=30)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_without_its_database_a_node_is_up_and_not_ready(cast: Cast) -> None:
         response = get(server, "/readyz")
         assert response.status_code == 503
         assert "no_such_database" not in response.text
-        api = httpx.get(f"{server.url}/api/v1/requests", headers={"Authorization": f"Bearer {cast.keys['agent']}"})
+        api = Caller(server.url, cast.keys["agent"]).get("requests")
         assert api.status_code in (500, 503)
         assert api.headers["content-type"] == "application/problem+json"
         assert "Traceback" not in api.text

@@ -29,8 +29,7 @@ def test_beyond_its_number_a_key_is_refused_and_other_keys_are_not(narrow: Serve
     with ExitStack() as held:
         streams = [held.enter_context(following(caller, own)) for _ in range(3)]
         assert all(stream.event() for stream in streams)
-        for path, query in ((f"requests/{own}", {"wait": 30}), (f"requests/{own}/events", {})):
-            refused = caller.get(path, **query)
+        for refused in (caller.get(f"requests/{own}", wait=30), caller.get(f"requests/{own}/events")):
             contract.problem(refused, "too-many-requests")
             assert refused.headers["retry-after"]
             assert refused.headers["ratelimit"]
