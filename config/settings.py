@@ -130,7 +130,7 @@ DATABASES: dict[str, Any] = {
             # An acknowledged write is on disk: with it off a killed server lost 18 of 15 275.
             # No writer's transaction may outlive the sealer's floor (30 s).
             "options": "-c synchronous_commit=on -c idle_in_transaction_session_timeout=30s -c timezone=UTC",
-            **({"pool": {"min_size": 1, "max_size": _pool, "timeout": 5}} if _pool else {}),
+            **({"pool": {"min_size": 1, "max_size": _pool, "timeout": 3}} if _pool else {}),
         },
     }
 }

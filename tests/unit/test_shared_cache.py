@@ -60,6 +60,8 @@ def test_sign_in_attempts_end_with_redis_and_without_it(where: dict[str, str], c
         another().clear()
         form = {"login": f"nobody{len(where)}@example.test", "password": "wrong"}
         answers = [client.post("/accounts/login/", form).content.decode() for _ in range(7)]
+        counted = redis.Redis.from_url(os.environ["REDIS_URL"]).keys("countersign:cache:*login_failed*")
+    assert bool(counted) is not bool(where)  # by all processes together, or by this one alone
     assert "Too many failed" not in answers[0]
     assert "Too many failed" in answers[-1]
 
