@@ -153,7 +153,7 @@ def test_a_list_of_pending_requests_does_not_wade_through_the_overdue(
     cast: Cast, django_assert_max_num_queries: Any
 ) -> None:
     for _ in range(12):
-        overdue(file_request(cast))
+        overdue(file_request(cast), by=timedelta(hours=1))
     client = Client(headers={"authorization": f"Bearer {cast.keys['agent']}"})
     with django_assert_max_num_queries(6):
         answer = client.get("/api/v1/requests?status=pending&limit=1")
