@@ -71,7 +71,9 @@ def test_settings_follow_the_number_of_proxies_and_of_connections() -> None:
     done = subprocess.run(
         [sys.executable, "-c", ask],
         cwd=settings.BASE_DIR,
-        env=services.process_environment(TRUSTED_PROXIES="2", DATABASE_POOL="12"),
+        env=services.process_environment(
+            DJANGO_SETTINGS_MODULE="config.settings", TRUSTED_PROXIES="2", DATABASE_POOL="12"
+        ),
         capture_output=True,
         text=True,
         check=True,
