@@ -83,7 +83,7 @@ def make(files: dict[str, str], *, say: Callable[[str], None]) -> Demo:
         password = secrets.token_urlsafe(12)
         cast[login] = _person(login, name, password, teams.get(team or ""), roles)
         words = [role.value for role in roles] + (["reviewer"] if team else [])
-        sign_in = {
+        sign_in: dict[str, Any] = {
             "email": cast[login].email,
             "password": password,
             "roles": words + (["owner"] if login == "owner1" else []),

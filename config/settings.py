@@ -21,7 +21,7 @@ DEBUG = env.bool("DEBUG", False)
 DEMO = env.bool("DEMO", False)  # the demo organisation may be made, and its sign-ins are written to var/demo.json
 TESTING = env.bool("COUNTERSIGN_TESTING", False)  # set by tests/conftest.py alone
 SECRET_KEY = env.str("SECRET_KEY")
-SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", [])  # what an old key sealed or signed is still read
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])  # what an old key sealed is still read
 BASE_URL = env.str("BASE_URL", "http://localhost:8000").rstrip("/")  # the issuer of grants, and of links
 ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS", [urlsplit(BASE_URL).hostname or "localhost", "localhost", "127.0.0.1", "[::1]"]

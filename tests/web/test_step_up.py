@@ -112,8 +112,8 @@ def test_a_password_alone_is_refused_in_words_with_the_way_out_and_as_evidence(
     assert "Confirm it&#x27;s you" in answer.content.decode()
     back = f"%2Frequests%2F{request.pk}%2Fdecide%2F%3Fverdict%3Dapprove"
     assert f"{reverse('mfa_reauthenticate')}?next={back}" in answer.content.decode()
-    (entry,) = entries("decision.refused")
-    assert entry["facts"] == {"cause": "step-up", "verdict": "approve"}
+    (entry,) = entries("refusal.recorded")
+    assert entry["facts"] == {"cause": "decision-step-up", "verdict": "approve"}
 
 
 def test_a_sign_in_by_password_is_refused_though_it_is_fresh(cast: Cast) -> None:
