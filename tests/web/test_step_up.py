@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -24,6 +22,7 @@ from tests.support import sealing
 from tests.support.cast import Cast, decide, demo_policy, file_request, make_cast, totp_proof
 from tests.support.codes import App, confirm, equip, move, sign_in
 from tests.support.forms import disabled_in, fields_of, said
+from tests.support.leaves import entries
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SignedIn = Callable[..., Client]
@@ -56,14 +55,6 @@ def post(client: Client, request: Request, to: str = "", **changes: str) -> Any:
 
 def status_of(request: Request) -> str:
     return Request.objects.values_list("status", flat=True).get(pk=request.pk)
-
-
-def entries(type: str) -> list[dict[str, Any]]:
-    """Those of one type, sealed or still pending, by their times."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT leaf FROM audit_leaf UNION SELECT leaf FROM audit_pending")
-        leaves = [json.loads(bytes(row[0])) for row in cursor.fetchall()]
-    return sorted((leaf for leaf in leaves if leaf["type"] == type), key=lambda leaf: str(leaf["at"]))
 
 
 def refused(answer: Any, request: Request) -> None:
