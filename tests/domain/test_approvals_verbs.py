@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -158,7 +159,7 @@ def test_a_critical_request_is_only_rejected_with_a_password_and_approved_with_s
 ) -> None:
     cast = make_cast(only=("privacy1", "security1"))
     request, other = file_request(cast, "customer.export"), file_request(cast, "customer.export")
-    why = {"rationale": "This is what legal asked for.", "confirm": "1204"}
+    why: dict[str, Any] = {"rationale": "This is what legal asked for.", "confirm": "1204"}
     with sealing.running():
         with pytest.raises(StepUpNeeded, match="second factor"):
             decide(request, cast["privacy1"], **why)
