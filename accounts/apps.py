@@ -10,6 +10,7 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from accounts import sign_in
+        from accounts import second_factor, sign_in
 
         sign_in.connect()
+        second_factor.connect()

@@ -17,12 +17,22 @@ from structlog.testing import capture_logs
 
 from agents.problems import Problem
 from approvals import grants, policies, queries
-from approvals.errors import NotYours, TooLate
+from approvals.errors import NotYours, StepUpNeeded, TooLate
 from approvals.models import Decision, Request
 from approvals.transactions import Guarded, time_limited
 from audit.types import EntryType
 from tests.support import sealing
-from tests.support.cast import SETTING_UP, Cast, decide, demo_policy, file_request, make_cast, open_page, overdue
+from tests.support.cast import (
+    SETTING_UP,
+    Cast,
+    decide,
+    demo_policy,
+    file_request,
+    make_cast,
+    open_page,
+    overdue,
+    totp_proof,
+)
 from tests.support.leaves import entries
 
 
@@ -85,8 +95,10 @@ def test_what_is_high_by_now_is_not_approved_from_a_page_that_shows_half_of_it(c
 def test_what_is_critical_by_now_is_not_approved_without_a_second_factor(cast: Cast) -> None:
     request = file_request(cast, parameters={"amount_cents": 20_000})
     activate(LARGE, '@id("refund-large")\n@require("2 of finance")\n@stepup("true")\n@risk("high")')
-    with sealing.running(), pytest.raises(NotYours):
-        decide(request, cast["finance1"])
+    with sealing.running():
+        with pytest.raises(StepUpNeeded):
+            decide(request, cast["finance1"])
+        assert decide(request, cast["finance1"], auth=totp_proof()).status == "pending"
 
 
 def test_an_old_page_of_a_request_that_expired_is_told_so_and_not_that_it_is_old(cast: Cast) -> None:
