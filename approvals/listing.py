@@ -117,7 +117,8 @@ def standing(request: Request, votes: Sequence[Decision], ruling: Ruling | None 
         [
             quorum.Vote(
                 person=str(vote.person_id),
-                teams=frozenset(vote.teams_now),  # type: ignore[attr-defined]  # annotated by `votes_of`
+                # the seat a person came to sit in after they voted is not one they voted from
+                teams=frozenset(vote.teams_now) & frozenset(vote.teams),  # type: ignore[attr-defined]  # annotated by `votes_of`
                 verdict="approve" if vote.verdict == Decision.Verdict.APPROVE else "reject",
                 eligible=vote.person.is_active
                 and bool(vote.teams_now)  # type: ignore[attr-defined]  # likewise

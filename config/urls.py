@@ -12,7 +12,7 @@ from config import assets, errors, health, metrics, pages
 urlpatterns = [
     path("", RedirectView.as_view(url="/queue/")),
     path("assets/<str:name>", assets.serve, name="asset"),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("accounts.urls")),
     path("accounts/2fa/totp/qr.svg", totp_qr, name="totp_qr"),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("preferences/theme/", pages.theme, name="theme"),

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from django.test import Client, override_settings
 from joserfc import jws
-from joserfc.jwk import KeySet
+from joserfc.jwk import KeySet, OKPKey
 from structlog.testing import capture_logs
 
 from agents.problems import Problem
@@ -61,7 +61,7 @@ def claims(request: Request) -> dict[str, Any]:
     assert seen is not None
     token = grants.token(seen.request.grant, seen.request, seen.now)
     assert token is not None
-    keys = KeySet.import_key_set(grants.jwks())
+    keys = KeySet([OKPKey.import_key(key) for key in grants.jwks()["keys"]])
     said: dict[str, Any] = json.loads(jws.deserialize_compact(token, keys, algorithms=["EdDSA"]).payload)
     return said
 
@@ -70,6 +70,8 @@ def test_a_shorter_yes_of_the_policy_in_force_binds_the_grant_and_the_request(ca
     request = file_request(cast)
     activate(SMALL, '@id("refund-small")\n@require("1 of support")\n@valid("5m")\n@risk("medium")')
     decided = decide(request, cast["support1"])
+    assert decided.valid_until is not None
+    assert decided.decided_at is not None
     assert decided.valid_until - decided.decided_at == timedelta(minutes=5)
     assert decided.grant.valid_until == decided.valid_until
 
