@@ -6,10 +6,9 @@ What they have done so far is `past`'s. Nothing here is used outside the demo.
 from __future__ import annotations
 
 import base64
-import random
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -17,12 +16,10 @@ from typing import Any
 from accounts import people, second_factor
 from accounts.models import Role, Team, User
 from agents import registration
-from agents.models import Agent, Credential, Scope
-from approvals import decisions, expiry, grants, policies, queries, redemption, requests, viewing
+from agents.models import Scope
+from approvals import policies
 from approvals.demo.past import WITH_APP, Past
-from approvals.models import Request
-from approvals.states import Status
-from audit.entries import Authentication, Party
+from audit.entries import Party
 from audit.health import assert_log_is_live
 
 BY = Party("system", "demo")
