@@ -9,116 +9,243 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0001_initial'),
-        ('approvals', '0002_guards'),
+        ("accounts", "0001_initial"),
+        ("approvals", "0002_guards"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Lane',
+            name="Lane",
             fields=[
-                ('name', models.CharField(max_length=100, primary_key=True, serialize=False)),
-                ('failures', models.PositiveIntegerField(default=0)),
-                ('quiet_until', models.DateTimeField(null=True)),
+                ("name", models.CharField(max_length=100, primary_key=True, serialize=False)),
+                ("failures", models.PositiveIntegerField(default=0)),
+                ("quiet_until", models.DateTimeField(null=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Preference',
+            name="Preference",
             fields=[
-                ('person', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='preference', serialize=False, to=settings.AUTH_USER_MODEL)),
-                ('email', models.BooleanField(default=True)),
-                ('window_seconds', models.PositiveIntegerField(default=300)),
+                (
+                    "person",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="preference",
+                        serialize=False,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                ("email", models.BooleanField(default=True)),
+                ("window_seconds", models.PositiveIntegerField(default=300)),
             ],
         ),
         migrations.CreateModel(
-            name='Webhook',
+            name="Webhook",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('url', models.CharField(max_length=2000)),
-                ('events', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=30), size=None)),
-                ('active', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("url", models.CharField(max_length=2000)),
+                (
+                    "events",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=30), size=None),
+                ),
+                ("active", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
         ),
         migrations.CreateModel(
-            name='Notice',
+            name="Notice",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('event', models.CharField(choices=[('request.pending', 'request.pending'), ('request.reminder', 'request.reminder'), ('request.escalated', 'request.escalated'), ('request.approved', 'request.approved'), ('request.rejected', 'request.rejected'), ('request.expired', 'request.expired'), ('request.blocked', 'request.blocked'), ('request.withdrawn', 'request.withdrawn')], max_length=30)),
-                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('addressed_at', models.DateTimeField(null=True)),
-                ('request', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='approvals.request')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "event",
+                    models.CharField(
+                        choices=[
+                            ("request.pending", "request.pending"),
+                            ("request.reminder", "request.reminder"),
+                            ("request.escalated", "request.escalated"),
+                            ("request.approved", "request.approved"),
+                            ("request.rejected", "request.rejected"),
+                            ("request.expired", "request.expired"),
+                            ("request.blocked", "request.blocked"),
+                            ("request.withdrawn", "request.withdrawn"),
+                        ],
+                        max_length=30,
+                    ),
+                ),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("addressed_at", models.DateTimeField(null=True)),
+                (
+                    "request",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="approvals.request"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Delivery',
+            name="Delivery",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('channel', models.CharField(choices=[('email', 'Email'), ('webhook', 'Webhook'), ('chat', 'Chat')], max_length=7)),
-                ('lane', models.CharField(max_length=100)),
-                ('room', models.CharField(blank=True, max_length=60)),
-                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('sent', 'Sent'), ('failed', 'Failed'), ('overtaken', 'Overtaken')], default='waiting', max_length=9)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('due_at', models.DateTimeField()),
-                ('give_up_at', models.DateTimeField()),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('claimed_until', models.DateTimeField(null=True)),
-                ('tried_at', models.DateTimeField(null=True)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('last_code', models.PositiveIntegerField(null=True)),
-                ('last_error', models.CharField(blank=True, max_length=300)),
-                ('person', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('notices', models.ManyToManyField(related_name='deliveries', to='approvals.notice')),
-                ('webhook', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='deliveries', to='approvals.webhook')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "channel",
+                    models.CharField(
+                        choices=[("email", "Email"), ("webhook", "Webhook"), ("chat", "Chat")], max_length=7
+                    ),
+                ),
+                ("lane", models.CharField(max_length=100)),
+                ("room", models.CharField(blank=True, max_length=60)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("sent", "Sent"),
+                            ("failed", "Failed"),
+                            ("overtaken", "Overtaken"),
+                        ],
+                        default="waiting",
+                        max_length=9,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("due_at", models.DateTimeField()),
+                ("give_up_at", models.DateTimeField()),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("claimed_until", models.DateTimeField(null=True)),
+                ("tried_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("last_code", models.PositiveIntegerField(null=True)),
+                ("last_error", models.CharField(blank=True, max_length=300)),
+                (
+                    "person",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                ("notices", models.ManyToManyField(related_name="deliveries", to="approvals.notice")),
+                (
+                    "webhook",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="deliveries",
+                        to="approvals.webhook",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='WebhookSecret',
+            name="WebhookSecret",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('sealed', models.TextField()),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('expires_at', models.DateTimeField(null=True)),
-                ('webhook', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='secrets', to='approvals.webhook')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("sealed", models.TextField()),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("expires_at", models.DateTimeField(null=True)),
+                (
+                    "webhook",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="secrets", to="approvals.webhook"
+                    ),
+                ),
             ],
         ),
         migrations.AddIndex(
-            model_name='notice',
-            index=models.Index(condition=models.Q(('addressed_at__isnull', True)), fields=['id'], name='notices_to_address'),
+            model_name="notice",
+            index=models.Index(
+                condition=models.Q(("addressed_at__isnull", True)), fields=["id"], name="notices_to_address"
+            ),
         ),
         migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['due_at'], name='deliveries_by_due_time'),
+            model_name="delivery",
+            index=models.Index(
+                condition=models.Q(("state", "waiting")), fields=["due_at"], name="deliveries_by_due_time"
+            ),
         ),
         migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(fields=['webhook', '-id'], name='deliveries_of_a_webhook'),
+            model_name="delivery",
+            index=models.Index(fields=["webhook", "-id"], name="deliveries_of_a_webhook"),
         ),
         migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(fields=['ended_at'], name='deliveries_by_end'),
+            model_name="delivery",
+            index=models.Index(fields=["ended_at"], name="deliveries_by_end"),
         ),
         migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('channel', 'email'), ('person__isnull', False), ('room', ''), ('webhook__isnull', True)), models.Q(('channel', 'webhook'), ('person__isnull', True), ('room', ''), ('webhook__isnull', False)), models.Q(('channel', 'chat'), ('person__isnull', True), ('webhook__isnull', True), models.Q(('room', ''), _negated=True)), _connector='OR'), name='a_delivery_has_one_receiver'),
+            model_name="delivery",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("channel", "email"), ("person__isnull", False), ("room", ""), ("webhook__isnull", True)),
+                    models.Q(
+                        ("channel", "webhook"), ("person__isnull", True), ("room", ""), ("webhook__isnull", False)
+                    ),
+                    models.Q(
+                        ("channel", "chat"),
+                        ("person__isnull", True),
+                        ("webhook__isnull", True),
+                        models.Q(("room", ""), _negated=True),
+                    ),
+                    _connector="OR",
+                ),
+                name="a_delivery_has_one_receiver",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', True), ('state', 'waiting')), models.Q(models.Q(('state', 'waiting'), _negated=True), ('ended_at__isnull', False)), _connector='OR'), name='a_delivery_that_ended_says_when'),
+            model_name="delivery",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("ended_at__isnull", True), ("state", "waiting")),
+                    models.Q(models.Q(("state", "waiting"), _negated=True), ("ended_at__isnull", False)),
+                    _connector="OR",
+                ),
+                name="a_delivery_that_ended_says_when",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.UniqueConstraint(condition=models.Q(('attempts', 0), ('state', 'waiting')), fields=('person',), name='one_open_letter_per_person'),
+            model_name="delivery",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("attempts", 0), ("state", "waiting")),
+                fields=("person",),
+                name="one_open_letter_per_person",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.UniqueConstraint(condition=models.Q(('attempts', 0), ('channel', 'chat'), ('state', 'waiting')), fields=('room',), name='one_open_letter_per_room'),
+            model_name="delivery",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("attempts", 0), ("channel", "chat"), ("state", "waiting")),
+                fields=("room",),
+                name="one_open_letter_per_room",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='webhooksecret',
-            constraint=models.UniqueConstraint(condition=models.Q(('expires_at__isnull', True)), fields=('webhook',), name='one_newest_secret_per_webhook'),
+            model_name="webhooksecret",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("expires_at__isnull", True)),
+                fields=("webhook",),
+                name="one_newest_secret_per_webhook",
+            ),
         ),
     ]

@@ -1,4 +1,4 @@
-"""Turns notices into deliveries: to people whose turn it is, gathered; to rooms; to webhooks, one by one. Sends nothing."""
+"""Turns notices into deliveries: to people whose turn it is and rooms, gathered; to webhooks, one by one. Sends nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OF_THE_TIME_LEFT = 4
 # A letter that waits and was never tried takes what is new along, and leaves at the earlier of both times.
 _LETTERS = """
 INSERT INTO approvals_delivery (id, channel, lane, person_id, room, state, due_at, give_up_at, attempts, last_error)
-SELECT id, %(channel)s, lane, person, room, 'waiting', due, due + %(patience)s, 0, ''
+SELECT id, %(channel)s, lane, person, room, 'waiting', due, due + make_interval(secs => %(patience)s), 0, ''
   FROM unnest(%(ids)s::uuid[], %(lanes)s::text[], %(people)s::uuid[], %(rooms)s::text[], %(dues)s::timestamptz[])
        AS letter (id, lane, person, room, due)
 """
@@ -132,7 +132,7 @@ def _insert(
                 "people": [row[1] for row in rows],
                 "rooms": [row[2] for row in rows],
                 "dues": [row[3] for row in rows],
-                "patience": GIVE_UP_AFTER,
+                "patience": GIVE_UP_AFTER.total_seconds(),
             },
         )
         return cursor.fetchall()

@@ -6,10 +6,9 @@ Who may do so is the door's gate to ask; nothing is sent here.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts.models import User
@@ -136,13 +135,20 @@ def webhooks() -> list[Webhook]:
     return list(Webhook.objects.order_by("-id"))
 
 
-def signing_until(webhook: Webhook) -> list[WebhookSecret]:
-    """The secrets that sign now, newest first."""
-    live = webhook.secrets.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=Now()))
-    return list(live.order_by("-created_at"))
+def webhook(webhook_id: UUID) -> Webhook | None:
+    """One of them; None where there is none."""
+    return Webhook.objects.filter(pk=webhook_id).first()
 
 
-def deliveries(*, webhook: Webhook | None = None, failed: bool = False, before: UUID | None, limit: int) -> list[Delivery]:
+def old_secret_until(webhook: Webhook) -> datetime | None:
+    """Until when the secret before the last rotation signs along; None where it does no more."""
+    live = webhook.secrets.filter(expires_at__gt=Now())
+    return live.values_list("expires_at", flat=True).order_by("-expires_at").first()
+
+
+def deliveries(
+    *, webhook: Webhook | None = None, failed: bool = False, before: UUID | None, limit: int
+) -> list[Delivery]:
     """Deliveries, newest first, keyset-paged by id; of one webhook, or of all channels; only the failed if asked."""
     rows = Delivery.objects.select_related("person", "webhook").prefetch_related("notices")
     if webhook is not None:

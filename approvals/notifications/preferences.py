@@ -23,6 +23,4 @@ def choose(*, person: User, email: bool, window_seconds: int) -> None:
     """Keep what a person chose; `window_seconds` is one of `WINDOWS`, else `ValueError`. No evidence: it is comfort."""
     if window_seconds not in WINDOWS:
         raise ValueError(f"{window_seconds} s is no window to choose")
-    Preference.objects.update_or_create(
-        person=person, defaults={"email": email, "window_seconds": window_seconds}
-    )
+    Preference.objects.update_or_create(person=person, defaults={"email": email, "window_seconds": window_seconds})

@@ -35,7 +35,8 @@ OVERDUE_AT_ONCE = 500
 
 _CLAIM = """
 UPDATE approvals_delivery
-   SET attempts = attempts + 1, tried_at = clock_timestamp(), claimed_until = clock_timestamp() + %(lease)s * interval '1 s'
+   SET attempts = attempts + 1, tried_at = clock_timestamp(),
+       claimed_until = clock_timestamp() + make_interval(secs => %(lease)s)
  WHERE id = (SELECT d.id FROM approvals_delivery d LEFT JOIN approvals_lane l ON l.name = d.lane
               WHERE d.state = 'waiting' AND d.due_at <= statement_timestamp()
                 AND d.give_up_at > statement_timestamp()
@@ -49,20 +50,21 @@ RETURNING id
 # Only who holds the claim may note: `attempts` is the number of the claim.
 _END = """
 UPDATE approvals_delivery
-   SET state = %(state)s, ended_at = clock_timestamp(), claimed_until = NULL, last_code = %(code)s, last_error = %(said)s
+   SET state = %(state)s, ended_at = clock_timestamp(), claimed_until = NULL,
+       last_code = %(code)s, last_error = %(said)s
  WHERE id = %(id)s AND attempts = %(attempts)s AND state = 'waiting'
 RETURNING id
 """
 _AGAIN = """
 UPDATE approvals_delivery
-   SET due_at = clock_timestamp() + %(pause)s, claimed_until = NULL, last_code = %(code)s, last_error = %(said)s
+   SET due_at = clock_timestamp() + make_interval(secs => %(pause)s), claimed_until = NULL, last_code = %(code)s, last_error = %(said)s
  WHERE id = %(id)s AND attempts = %(attempts)s AND state = 'waiting'
-   AND give_up_at > clock_timestamp() + %(pause)s
+   AND give_up_at > clock_timestamp() + make_interval(secs => %(pause)s)
 RETURNING id
 """
 _QUIET = """
 INSERT INTO approvals_lane AS lane (name, failures, quiet_until)
-VALUES (%(name)s, 1, clock_timestamp() + %(first)s)
+VALUES (%(name)s, 1, clock_timestamp() + make_interval(secs => %(first)s))
 ON CONFLICT (name) DO UPDATE SET failures = lane.failures + 1
 RETURNING failures
 """
@@ -98,7 +100,7 @@ def run(*, seconds: float = RUN_SECONDS) -> int:
 
 
 def claim() -> Delivery | None:
-    """The delivery that is longest due, ours for `CLAIM_SECONDS`; None where nothing is due on a lane that isn't quiet."""
+    """The delivery longest due, ours for `CLAIM_SECONDS`; None where nothing is due on a lane that isn't quiet."""
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, {"lease": CLAIM_SECONDS})
         row = cursor.fetchone()
@@ -188,7 +190,7 @@ def _later(delivery: Delivery, error: NotSent) -> bool:
         cursor.execute(
             _AGAIN,
             {
-                "pause": pause_after(delivery.attempts),
+                "pause": pause_after(delivery.attempts).total_seconds(),
                 "code": error.code,
                 "said": str(error)[:300],
                 "id": delivery.pk,
@@ -201,11 +203,11 @@ def _later(delivery: Delivery, error: NotSent) -> bool:
 def _hush(lane: str) -> None:
     """Try nothing on a lane for a while that grows with its failures in a row."""
     with connection.cursor() as cursor:
-        cursor.execute(_QUIET, {"name": lane, "first": quiet_after(1)})
+        cursor.execute(_QUIET, {"name": lane, "first": quiet_after(1).total_seconds()})
         failures = cursor.fetchone()[0]
         cursor.execute(
-            "UPDATE approvals_lane SET quiet_until = clock_timestamp() + %s WHERE name = %s",
-            [quiet_after(failures), lane],
+            "UPDATE approvals_lane SET quiet_until = clock_timestamp() + make_interval(secs => %s) WHERE name = %s",
+            [quiet_after(failures).total_seconds(), lane],
         )
 
 

@@ -1,4 +1,4 @@
-"""Whose turn it is on which request: who is told that it waits. Nothing is sent, and what a turn allows is `access`' to say."""
+"""Whose turn it is on which request. Nothing is sent here, and what a turn allows is `access`' to say."""
 
 from __future__ import annotations
 
