@@ -1,4 +1,4 @@
-"""Turns notices into deliveries: to people whose turn it is and rooms, gathered; to webhooks, one by one. Sends nothing."""
+"""Turns notices into deliveries: to people whose turn it is and rooms, gathered; to webhooks singly. Sends nothing."""
 
 from __future__ import annotations
 

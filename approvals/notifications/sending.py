@@ -57,7 +57,8 @@ RETURNING id
 """
 _AGAIN = """
 UPDATE approvals_delivery
-   SET due_at = clock_timestamp() + make_interval(secs => %(pause)s), claimed_until = NULL, last_code = %(code)s, last_error = %(said)s
+   SET due_at = clock_timestamp() + make_interval(secs => %(pause)s), claimed_until = NULL,
+       last_code = %(code)s, last_error = %(said)s
  WHERE id = %(id)s AND attempts = %(attempts)s AND state = 'waiting'
    AND give_up_at > clock_timestamp() + make_interval(secs => %(pause)s)
 RETURNING id
