@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 import threading
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
+from django.conf import settings
 from standardwebhooks import WebhookVerificationError
 
 from approvals import queries
 from approvals.models import Delivery, Lane, Webhook, WebhookSecret
 from approvals.notifications import endpoints, guard, sending
 from approvals.notifications.webhook.secrets import unseal
+from approvals.tasks import send_notifications
 from audit.models import Detail, Pending
 from tests.support import services
 from tests.support.cast import Cast, decide, file_request, overdue, password_proof
+from tests.support.eventually import eventually
 from tests.support.notifications import (
     a_day_passes,
     add_webhook,
@@ -290,6 +296,38 @@ def test_killed_between_sending_and_noting_it_goes_again_under_the_same_id(cast:
     assert (only_delivery().state, only_delivery().attempts) == ("sent", 2)
 
 
+def test_a_worker_killed_while_it_waits_for_the_answer_leaves_a_message_that_goes_again(
+    cast: Cast, receiver: Receiver
+) -> None:
+    _, secret = add_webhook(cast, receiver.url, "request.pending")
+    file_request(cast)
+    receiver.hang = threading.Event()
+    worker = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import django; django.setup(); from approvals.tasks import send_notifications; send_notifications()",
+        ],
+        cwd=settings.BASE_DIR,
+        env=services.process_environment(
+            DJANGO_SETTINGS_MODULE="config.settings", DEMO="1", WEBHOOKS_ALLOW_LOOPBACK="1"
+        ),
+    )
+    try:
+        eventually(lambda: receiver.got, within=30, what="the message to arrive")
+    finally:
+        worker.kill()
+        worker.wait(15)
+    receiver.hang.set()
+    assert (only_delivery().state, only_delivery().claimed_until is not None) == ("waiting", True)
+    the_sender_died()
+    send_notifications()
+    first, second = receiver.got
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert second.verified(secret) == first.verified(secret)
+    assert (only_delivery().state, only_delivery().attempts) == ("sent", 2)
+
+
 def test_who_lost_the_claim_does_not_note_over_who_took_it(cast: Cast, receiver: Receiver) -> None:
     add_webhook(cast, receiver.url, "request.pending")
     file_request(cast)
@@ -350,9 +388,9 @@ def test_a_secret_is_not_stored_as_it_is(cast: Cast, receiver: Receiver) -> None
     assert len(base64.b64decode(secret.removeprefix("whsec_"))) == 32
 
 
-def test_a_secret_sealed_under_a_lost_key_fails_visibly(cast: Cast, receiver: Receiver, settings: object) -> None:
+def test_a_secret_sealed_under_a_lost_key_fails_visibly(cast: Cast, receiver: Receiver, settings: Any) -> None:
     add_webhook(cast, receiver.url, "request.pending")
-    settings.SECRET_KEY = "another"  # type: ignore[attr-defined]
+    settings.SECRET_KEY = "another"
     file_request(cast)
     send_all()
     assert (only_delivery().state, len(receiver.got)) == ("failed", 0)
@@ -360,10 +398,10 @@ def test_a_secret_sealed_under_a_lost_key_fails_visibly(cast: Cast, receiver: Re
 
 
 def test_outside_the_demo_an_address_that_became_private_is_refused_when_it_is_sent_to(
-    cast: Cast, receiver: Receiver, settings: object
+    cast: Cast, receiver: Receiver, settings: Any
 ) -> None:
     add_webhook(cast, receiver.url, "request.pending")
-    settings.DEMO = False  # type: ignore[attr-defined]
+    settings.DEMO = False
     file_request(cast)
     send_all()
     assert (only_delivery().state, len(receiver.got)) == ("failed", 0)

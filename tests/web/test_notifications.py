@@ -174,7 +174,7 @@ def test_the_list_is_paged_and_takes_no_more_queries_for_more_rows(
         page = client.get("/preferences/deliveries/").content.decode()
     older = re.search(r'href="(/preferences/deliveries/\?before=[^"]+)"', page)
     assert older is not None
-    assert client.get(older[1]).content.decode().count("Send again:") == 3
+    assert len(re.findall("Send (?:again|now):", client.get(older[1]).content.decode())) == 3
 
 
 def test_opening_the_link_of_a_letter_changes_nothing(cast: Cast) -> None:

@@ -11,8 +11,8 @@ from approvals.notifications.errors import NotSent
 from approvals.notifications.messages import Line, paragraph, subject
 
 NOT_INSTALLED = (
-    "CHAT_URLS is set, but Apprise is not installed: install the extra `chat` (uv pip install -r pyproject.toml"
-    " --extra chat), or unset CHAT_URLS."
+    "CHAT_URLS is set, but Apprise is not installed: install the extra `chat` (python -m pip install 'apprise>=1.9'),"
+    " or unset CHAT_URLS."
 )
 # What rooms read as mentions, links and formatting: written as their look-alikes, so that a title calls nobody.
 _PLAIN = str.maketrans({"<": "‹", ">": "›", "@": "＠", "`": "ˋ", "|": "¦"})
