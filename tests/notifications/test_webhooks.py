@@ -335,10 +335,24 @@ def test_who_lost_the_claim_does_not_note_over_who_took_it(cast: Cast, receiver:
     late = sending.claim()
     assert late is not None
     the_sender_died()
-    send_all()
+    current = sending.claim()
+    assert current is not None
     sending._not_sent(late, sending.NotSent("too late", permanent=True))
+    assert only_delivery().state == "waiting"
+    sending.attempt(current)
     assert only_delivery().state == "sent"
     assert leaves("notification.failed") == []
+
+
+def test_what_waits_for_a_webhook_that_was_switched_off_is_not_sent(cast: Cast, receiver: Receiver) -> None:
+    webhook, _ = add_webhook(cast, receiver.url, "request.pending")
+    file_request(cast)
+    sending.addressing.address()
+    endpoints.change(
+        by=cast["admin1"], webhook_id=webhook.pk, events=["request.pending"], active=False, auth=password_proof()
+    )
+    send_all()
+    assert (only_delivery().state, receiver.got) == ("overtaken", [])
 
 
 def test_a_gone_receiver_is_switched_off_and_the_log_says_so(cast: Cast, receiver: Receiver) -> None:
