@@ -19,6 +19,7 @@ from approvals import queries
 from approvals.models import Delivery, Lane, Webhook, WebhookSecret
 from approvals.notifications import endpoints, guard, sending
 from approvals.notifications.webhook.secrets import unseal
+from approvals.notifications.webhook.transport import rules
 from approvals.tasks import send_notifications
 from audit.models import Detail, Pending
 from tests.support import services
@@ -446,3 +447,10 @@ def test_an_unfollowed_redirects_target_stays_unread(receiver: Receiver) -> None
     code = guard.post(receiver.url, content=b"{}", headers={}, rules=guard.Rules(http=True, loopback=True))
     assert (code, len(receiver.got)) == (302, 1)
     assert httpx.get(receiver.url).status_code == 204  # it is there, and was not asked
+
+
+def test_outside_the_demo_no_setting_opens_anything(settings: Any) -> None:
+    settings.DEMO, settings.WEBHOOKS_ALLOW_LOOPBACK = False, True
+    assert rules() == guard.Rules(http=False, loopback=False)
+    settings.DEMO, settings.WEBHOOKS_ALLOW_LOOPBACK = True, False
+    assert rules() == guard.Rules(http=True, loopback=False)
