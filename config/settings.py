@@ -230,7 +230,7 @@ EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", False)
 EMAIL_TIMEOUT = 10  # a server that hangs holds up no other channel
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", f"countersign@{urlsplit(BASE_URL).hostname or 'localhost'}")
 # {"<team>": "<Apprise URL>", "*": "<Apprise URL>"}: a room a team, `*` hears of every request. Needs the extra `chat`.
-CHAT_URLS: dict[str, str] = env.json("CHAT_URLS", {})
+CHAT_URLS: dict[str, str] = dict(env.json("CHAT_URLS", {}))
 # Lets webhooks of the demo, and of nothing else, reach this very machine.
 WEBHOOKS_ALLOW_LOOPBACK = DEMO and env.bool("WEBHOOKS_ALLOW_LOOPBACK", False)
 
