@@ -7,7 +7,7 @@ WORKERS ?= 2
 ARGS ?=
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: up test check fix help lock docs demo-agent install install-dev suite generated
+.PHONY: up test check fix help lock docs demo-agent demo-code install install-dev suite generated
 
 up: install ## start everything: PostgreSQL, Redis, web, worker, beat, sealer (HOST and PORT move it)
 	@exec $(BIN)/python -m config.embedded.up
@@ -37,6 +37,9 @@ fix: install-dev ## let ruff mend and format what it can
 
 demo-agent: install ## run the example agent against the running demo
 	@exec $(BIN)/python examples/helpdesk_agent.py $(ARGS)
+
+demo-code: install ## the current codes of the demo's authenticator apps
+	@exec $(BIN)/python -m config.embedded.demo_code
 
 docs: install-dev ## draw the generated references anew (docs/reference)
 	SECRET_KEY=docs DATABASE_URL=postgresql:///docs $(BIN)/python manage.py render_docs

@@ -1,4 +1,4 @@
-"""The accounts app's entry in Django's registry; sign-ins are turned into evidence here, nothing else."""
+"""The accounts app's entry in Django's registry; it begins to listen to what people do, nothing else."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from accounts import sign_in
+        from accounts import changes, second_factor, sign_in
 
         sign_in.connect()
+        second_factor.connect()
+        changes.connect()

@@ -1,17 +1,18 @@
-"""How people sign in: allauth, closed to self-registration, each sign-in an entry.
+"""How people signed in and proved who they are, as evidence: each sign-in is an entry, each proof is dated.
 
-What they may do is not asked here.
+What they may do is not asked here; what is changed in allauth stands in `adapters`.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from allauth.account.adapter import DefaultAccountAdapter
-from allauth.account.authentication import get_authentication_records
+from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY, get_authentication_records
+from allauth.account.signals import authentication_step_completed
 from django.contrib.auth.signals import user_logged_in
-from django.db import transaction
+from django.db import connection, transaction
 from django.http import HttpRequest
 
 from accounts.models import User
@@ -19,28 +20,54 @@ from accounts.people import person_party
 from audit.entries import Authentication, Draft, record
 from audit.types import EntryType
 
-
-class ClosedAdapter(DefaultAccountAdapter):
-    """People are invited by an administrator; nobody registers themselves."""
-
-    def is_open_for_signup(self, request: HttpRequest) -> bool:
-        """Never."""
-        return False
+EPOCH = datetime.fromtimestamp(0, UTC)
+STAMP = "database_at"  # our field in allauth's record: when the database's clock says it was
+AGREE = timedelta(seconds=2)  # a record is stamped in the request that makes it
 
 
-def authentication_of(request: HttpRequest) -> Authentication:
-    """How and when the person of this session last proved who they are, from allauth's record in the session.
+def authentication_of(request: HttpRequest, *, now: datetime | None = None) -> Authentication:
+    """How and when the person of this session last proved who they are, from allauth's records in the session.
 
-    `method` is `password`, `mfa:totp`, `mfa:webauthn`, … ; a session without a record says `session` at its epoch.
+    `method` is `password`, `mfa:totp`, `mfa:webauthn`, `mfa:recovery_codes`, …: of several, the newest with a second
+    factor, else the newest. `at` is by the database's clock, whose moment now is `now`. A session without a record
+    says `session`, at the epoch.
     """
     records: list[dict[str, Any]] = get_authentication_records(request, request.user)
     if not records:
-        return Authentication(method="session", at=datetime.fromtimestamp(0, UTC))
-    newest = records[-1]
-    method = str(newest.get("method", "session"))
-    if "type" in newest:
-        method = f"{method}:{newest['type']}"
-    return Authentication(method=method, at=datetime.fromtimestamp(float(newest["at"]), UTC))
+        return Authentication(method="session", at=EPOCH)
+    chosen = next((one for one in reversed(records) if one.get("method") == "mfa"), records[-1])
+    method = str(chosen.get("method", "session"))
+    if "type" in chosen:
+        method = f"{method}:{chosen['type']}"
+    return Authentication(method=method, at=_by_the_database(chosen, now or _database_clock()))
+
+
+def _by_the_database(chosen: dict[str, Any], now: datetime) -> datetime:
+    """When a record was made. allauth dates it by its host's clock, we by the database's: the stamp holds where the
+    age by this host's clock agrees with it. Where not, a clock is wrong: a date in the future stays one, and proves
+    nothing; else the older is believed."""
+    claimed = now - timedelta(seconds=time.time() - float(chosen["at"]))
+    if STAMP not in chosen:
+        return claimed
+    stamped = datetime.fromtimestamp(float(chosen[STAMP]), UTC)
+    if abs(claimed - stamped) <= AGREE:
+        return stamped
+    latest = max(claimed, stamped)
+    return latest if latest > now else min(claimed, stamped)
+
+
+def _database_clock() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        moment: datetime = cursor.fetchone()[0]
+    return moment
+
+
+def _stamp(sender: object, request: HttpRequest, **_: Any) -> None:
+    records = request.session.get(AUTHENTICATION_METHODS_SESSION_KEY)
+    if records:
+        records[-1][STAMP] = _database_clock().timestamp()
+        request.session[AUTHENTICATION_METHODS_SESSION_KEY] = records
 
 
 def _record_sign_in(sender: object, request: HttpRequest, user: User, **_: Any) -> None:
@@ -51,5 +78,6 @@ def _record_sign_in(sender: object, request: HttpRequest, user: User, **_: Any) 
 
 
 def connect() -> None:
-    """Listen for sign-ins; called once when the app is ready."""
+    """Listen for sign-ins and proofs; called once when the app is ready."""
     user_logged_in.connect(_record_sign_in, dispatch_uid="accounts.sign_in")
+    authentication_step_completed.connect(_stamp, dispatch_uid="accounts.sign_in.stamp")

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import Http404
 
+from accounts import second_factor
 from accounts.models import Role, User
 from accounts.people import teams_and_roles_of
 from agents.models import Agent
@@ -19,12 +20,11 @@ from agents.problems import Problem
 from approvals import queries
 from approvals.models import Decision, Request
 from approvals.queries import Seen
+from approvals.rules.ruling import Ruling
 from approvals.states import Status
+from audit.entries import Authentication
 
 SEES_ALL = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
-NO_SECOND_FACTOR = (
-    "A critical approval needs a second factor, which is not available yet: this request can only be rejected."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,18 @@ def why_not_approve(person: Viewer, seen: Seen, votes: list[Decision]) -> str:
         return "You answer for this agent, so your approval would not count. You may reject."
     if not person.teams & set(seen.request.teams):
         return "You sit in none of the teams that decide this request."
-    if seen.request.risk == "critical" or seen.request.ruling["stepup"]:
-        return NO_SECOND_FACTOR
     return ""
+
+
+def asks_stepup(ruling: Ruling) -> bool:
+    """Whether approving under this ruling asks for a second factor, just confirmed: where policy says `@stepup`, and
+    at critical risk whatever it says. Rejecting never does."""
+    return ruling.stepup or ruling.risk == "critical"
+
+
+def proved(vote: Decision, ruling: Ruling) -> bool:
+    """Whether an approval that was given carries the proof this ruling asks for: one given before policy asked for a
+    second factor does not count towards what it asks for now."""
+    if vote.verdict != Decision.Verdict.APPROVE or not asks_stepup(ruling):
+        return True
+    return not second_factor.why_not_fresh(Authentication(vote.auth_method, vote.auth_at), at=vote.decided_at)

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from accounts import second_factor
 from accounts.models import Membership, Team, User
 from approvals import access, grants, lifecycle, listing, policies, queries, rationale, viewing
 from approvals.errors import (
@@ -21,6 +22,7 @@ from approvals.errors import (
     DecisionRefused,
     NotYours,
     SameDecisionAgain,
+    StepUpNeeded,
     TooLate,
     Unfit,
 )
@@ -55,6 +57,7 @@ class Form:
 def decide(*, person: User, session_key: str, request_id: UUID, form: Form, auth: Authentication) -> Request:
     """Record one person's verdict, and what follows from it; the request as it stands then.
 
+    `auth` is how and when the person last proved who they are, by the database's clock.
     Raises `DecisionRefused` (its `status` is the page's), or `SameDecisionAgain` for the same verdict from the same
     view. A request that policy no longer permits comes back `blocked`, and the decision was not taken.
     """
@@ -112,9 +115,8 @@ def _decide(
             if ruling.outcome == "blocked":
                 _block(request, ruling, now)
                 return request
-            if ruling.risk == "critical" or ruling.stepup:  # asked again: the policy in force may be stricter by now
-                raise NotYours(access.NO_SECOND_FACTOR)
             _refuse_unread(ruling, shown)
+            _refuse_without_stepup(ruling, auth, now)
             _refuse_without_evidence(ruling)
         _refuse_unfit(
             form, request, shown, risk=ruling.risk if ruling is not None else request.risk, named=looked.named
@@ -122,7 +124,8 @@ def _decide(
     except DecisionRefused as refused:
         refused.evidence = _refusal(person, request, form, refused)
         raise
-    _record_vote(person, request, form, ticket, auth, now)
+    stepup = ruling is not None and access.asks_stepup(ruling)
+    _record_vote(person, request, form, ticket, auth, now, stepup=stepup)
     if ruling is None:
         lifecycle.transition(
             request,
@@ -209,6 +212,14 @@ def _same_parameters(text: str, request: Request) -> bool:
         return False
 
 
+def _refuse_without_stepup(ruling: Ruling, auth: Authentication, now: datetime) -> None:
+    """Asked of the stricter of the frozen and the current policy; fresh at `now`, the moment read under the lock."""
+    if access.asks_stepup(ruling):
+        missing = second_factor.why_not_fresh(auth, at=now)
+        if missing:
+            raise StepUpNeeded(missing)
+
+
 def _refuse_without_evidence(ruling: Ruling) -> None:
     if ruling.risk not in ("high", "critical"):
         return
@@ -230,7 +241,14 @@ def _refusal(person: User, request: Request, form: Form, refused: DecisionRefuse
 
 
 def _record_vote(
-    person: User, request: Request, form: Form, ticket: viewing.Ticket, auth: Authentication, now: datetime
+    person: User,
+    request: Request,
+    form: Form,
+    ticket: viewing.Ticket,
+    auth: Authentication,
+    now: datetime,
+    *,
+    stepup: bool,
 ) -> None:
     teams = sorted(Membership.objects.filter(user=person).values_list("team__slug", flat=True))
     vote = Decision(
@@ -261,6 +279,7 @@ def _record_vote(
                 "verdict": vote.verdict,
                 "reason_code": vote.reason_code,
                 "teams": teams,
+                "stepup": stepup,
                 "opened_at": timestamp(ticket.opened_at),
             },
             personal={

@@ -4,6 +4,7 @@ them. Nothing here is used outside the demo.
 
 from __future__ import annotations
 
+import base64
 import random
 import secrets
 import time
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from accounts import people
+from accounts import people, second_factor
 from accounts.models import Role, Team, User
 from agents import registration
 from agents.models import Agent, Credential, Scope
@@ -45,6 +46,8 @@ PEOPLE: dict[str, tuple[str, str | None, tuple[Role, ...]]] = {
     "leader1": ("Lena Strand", "leadership", (Role.LEADERSHIP,)),
     "owner1": ("Owen Hale", "support", ()),
 }
+#: who decides critical requests, and so has an authenticator app; the others sign in with a password alone
+WITH_APP = ("privacy1", "security1")
 AGENT_SCOPES = (Scope.FILE, Scope.READ, Scope.REPORT)
 
 
@@ -64,7 +67,7 @@ _REFUSALS = {
 
 @dataclass
 class Demo:
-    """What was made: the sign-ins with their passwords, the keys' texts, and how many requests of each status."""
+    """What was made: the sign-ins with what they sign in by, the keys' texts, and how many requests of each status."""
 
     users: list[dict[str, Any]] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)
@@ -80,13 +83,15 @@ def make(files: dict[str, str], *, say: Callable[[str], None]) -> Demo:
         password = secrets.token_urlsafe(12)
         cast[login] = _person(login, name, password, teams.get(team or ""), roles)
         words = [role.value for role in roles] + (["reviewer"] if team else [])
-        demo.users.append(
-            {
-                "email": cast[login].email,
-                "password": password,
-                "roles": words + (["owner"] if login == "owner1" else []),
-            }
-        )
+        sign_in: dict[str, Any] = {
+            "email": cast[login].email,
+            "password": password,
+            "roles": words + (["owner"] if login == "owner1" else []),
+        }
+        if login in WITH_APP:
+            sign_in["totp"] = base64.b32encode(secrets.token_bytes(20)).decode()
+            second_factor.give_totp(user=cast[login], secret=sign_in["totp"])
+        demo.users.append(sign_in)
     policies.bootstrap(files=files, by=BY)
     agent = registration.register_agent(
         by=BY,
@@ -213,8 +218,6 @@ class _Past:
     def _deed(self, fate: str) -> requests.Filing:
         order = self.dice.randrange(1000, 9999)
         kind = self.dice.choices(("refund", "large", "mail", "export"), (40, 18, 34, 8))[0]
-        if fate in ("approve", "redeem") and kind == "export":
-            kind = "refund"  # a critical request cannot be approved yet
         if fate == "half":
             kind = "large"
         timeout = 2 if fate == "lapse" else None
@@ -287,9 +290,12 @@ class _Past:
             return
         if fate in ("approve", "redeem", "half"):
             team = "finance" if request.risk == "high" else "support"
-            voters = [self.cast[f"{team}1"], self.cast[f"{team}2"]]
-            for voter in voters[: 1 if fate == "half" or request.risk != "high" else 2]:
-                self._decide(voter, request, "approve", "The order and the amount match our records.")
+            voters, why = (f"{team}1", f"{team}2"), "The order and the amount match our records."
+            if request.risk == "critical":
+                voters, why = WITH_APP, "The contract names this segment and these fields."
+            both = request.risk in ("high", "critical") and fate != "half"
+            for voter in voters[: 2 if both else 1]:
+                self._decide(self.cast[voter], request, "approve", why)
         elif fate == "reject":
             refuser = {"high": "finance1", "critical": "privacy1"}.get(request.risk, "support2")
             why = self.dice.choice(_REFUSALS[request.action])
@@ -303,13 +309,15 @@ class _Past:
         now = queries.clock()
         shown = viewing.show(request)
         ticket = viewing.issue_ticket(request, shown, person=person, session_key="demo", at=now)
-        form = decisions.Form(verdict, why, "", "", shown.display_digest, ticket, "")
+        critical = verdict == "approve" and request.risk == "critical"
+        fact = shown.view.salient.canonical if critical and shown.view.salient else ""
+        form = decisions.Form(verdict, why, "", "", shown.display_digest, ticket, fact)
         decisions.decide(
             person=person,
             session_key="demo",
             request_id=request.pk,
             form=form,
-            auth=Authentication("demo", now),
+            auth=Authentication("mfa:totp" if critical else "demo", now),
         )
 
     def _redeem(self, request: Request) -> None:

@@ -58,6 +58,13 @@ class NotYours(DecisionRefused):
     cause = "not-yours"
 
 
+class StepUpNeeded(DecisionRefused):
+    """403: this approval asks for a second factor, just confirmed; `str()` says what is missing."""
+
+    status = 403
+    cause = "step-up"
+
+
 class CannotRecord(DecisionRefused):
     """503: the evidence or the grant could not be made, so nothing was decided."""
 

@@ -31,7 +31,7 @@ from django.db.models.expressions import RawSQL
 
 from accounts.models import Membership
 from agents.models import Agent
-from approvals import queries, quorum
+from approvals import access, queries, quorum
 from approvals.access import Viewer
 from approvals.models import Decision, Request
 from approvals.queries import Seen
@@ -109,7 +109,7 @@ def votes_of(request_ids: Collection[UUID]) -> dict[UUID, list[Decision]]:
 def standing(request: Request, votes: Sequence[Decision], ruling: Ruling | None = None) -> quorum.Standing:
     """Where a request stands with the decisions of `votes_of`, by the ruling frozen into it (or by `ruling`).
 
-    Each voter counts as they are now: active, still in a team, not the owner.
+    Each voter counts as they are now: active, still in a team, not the owner; and with the proof that is asked for.
     """
     ruling = ruling or Ruling.from_json(request.ruling)
     return quorum.weigh(
@@ -117,9 +117,12 @@ def standing(request: Request, votes: Sequence[Decision], ruling: Ruling | None 
         [
             quorum.Vote(
                 person=str(vote.person_id),
-                teams=frozenset(vote.teams_now),  # type: ignore[attr-defined]  # annotated by `votes_of`
+                # the seat a person came to sit in after they voted is not one they voted from
+                teams=frozenset(vote.teams_now) & frozenset(vote.teams),  # type: ignore[attr-defined]  # annotated by `votes_of`
                 verdict="approve" if vote.verdict == Decision.Verdict.APPROVE else "reject",
-                eligible=vote.person.is_active and bool(vote.teams_now),  # type: ignore[attr-defined]  # likewise
+                eligible=vote.person.is_active
+                and bool(vote.teams_now)  # type: ignore[attr-defined]  # likewise
+                and access.proved(vote, ruling),
                 owner=vote.person_id == request.agent.owner_id,
             )
             for vote in votes

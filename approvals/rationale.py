@@ -28,7 +28,7 @@ SENTENCE_CHARACTERS = 15
 SENTENCE_WORDS = 3
 RATIONALE_AT_MOST = 4_000
 
-_SLOT = re.compile(r"\{\{?[\w .-]+\}?\}|\[[A-Za-z_ .-]+\]|<[A-Za-z_ .-]+>|_{3,}")
+_SLOT = re.compile(r"\{\{?[\w .-]+\}?\}|\[[A-Za-z_ .-]+\]|<[A-Za-z_ .-]{3,}>|_{3,}")
 
 
 def problems(

@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from audit import leaves, merkle
 from audit.canonical import NotCanonical
 from audit.leaves import Leaf, Party
 
+CLOCK_SECONDS = 600.0
+"""How far a leaf's time may be from when its row was inserted: both are the database's clock, which can be set."""
+
+MAX_DETAIL = 500
+"""Characters kept of what was wrong with a row."""
+
 
 @dataclass(frozen=True)
 class Row:
-    """A pending row as the table has it."""
+    """A pending row as the table has it, `recorded_at` in seconds since 1970 (a time in the table may be none that a
+    datetime can hold)."""
 
     position: int
     entry_id: UUID
@@ -27,7 +33,7 @@ class Row:
     previous: bytes | None
     leaf: bytes
     leaf_hash: bytes
-    recorded_at: datetime
+    recorded_at: float
 
 
 @dataclass(frozen=True)
@@ -50,10 +56,17 @@ class Admitted:
 @dataclass(frozen=True)
 class Refused:
     """The row goes to quarantine. `cause` is told in a leaf, for ever, so it quotes nothing of the row;
-    `detail` may, and is kept with the row alone."""
+    `detail` may, and is kept with the row alone, its unprintable characters escaped."""
 
     cause: str
     detail: str = ""
+
+    @classmethod
+    def because(cls, cause: str, error: Exception) -> Refused:
+        """Refused for what an exception says, in words that any table can keep: a message may quote the row's bytes,
+        and so hold what no text of PostgreSQL may (NUL)."""
+        said = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in str(error)[:MAX_DETAIL])
+        return cls(cause, said[:MAX_DETAIL])
 
 
 class LookFurther(Exception):
@@ -73,6 +86,18 @@ class Admission:
     def judge(self, row: Row) -> Admitted | Refused:
         """Admit the row or say why not. Raises LookFurther where a predecessor may merely not have been read.
 
+        Whatever else goes wrong with a row is a refusal of that row: it must not keep the others waiting.
+        """
+        try:
+            return self._judge(row)
+        except LookFurther:
+            raise
+        except Exception as error:
+            return Refused.because("the row could not be judged", error)
+
+    def _judge(self, row: Row) -> Admitted | Refused:
+        """As `judge`.
+
         A hole that is real is admitted and named: refusing all that follows would keep evidence out of the
         tree for one row that vanished.
         """
@@ -81,7 +106,7 @@ class Admission:
         try:
             leaf = leaves.parse(row.leaf)
         except NotCanonical as error:
-            return Refused("the bytes are not a leaf", str(error))
+            return Refused.because("the bytes are not a leaf", error)
         if (leaf.id, leaf.subject, leaf.ordinal, leaf.previous) != (
             row.entry_id,
             row.subject,
@@ -91,6 +116,8 @@ class Admission:
             return Refused("the row's columns are not what its leaf says")
         if leaf.subject.kind == leaves.LOG or leaf.type in leaves.SEALER_ONLY:
             return Refused("only the sealer writes this")
+        if not abs(leaf.at.timestamp() - row.recorded_at) <= CLOCK_SECONDS:
+            return Refused("the leaf's time is not when it was recorded")
         if row.entry_id in self._taken:
             return Refused("the entry's id is taken")
         tail = self._tails.get(row.subject)

@@ -14,6 +14,7 @@ import uuid_utils.compat
 
 from audit import leaves, merkle
 from audit.admission import Admitted, Row, Tail
+from audit.canonical import MAX_INTEGER
 from audit.continuity import LogRefused
 from audit.leaves import Party
 from audit.notes import Checkpoint, Signer
@@ -85,7 +86,12 @@ def quarantined(row: Row, cause: str) -> Own:
     Neither its bytes nor its hashes: they may be anyone's.
     """
     facts = {
-        "claimed": {"kind": row.subject.kind[:40], "id": row.subject.id[:200], "ordinal": row.ordinal},
+        "claimed": {
+            "kind": row.subject.kind[:40],
+            "id": row.subject.id[:200],
+            # A column holds more than a leaf's numbers may: then as text.
+            "ordinal": row.ordinal if abs(row.ordinal) <= MAX_INTEGER else str(row.ordinal),
+        },
         "entry": str(row.entry_id),
         "cause": cause,
     }

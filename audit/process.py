@@ -32,7 +32,8 @@ def keep_sealing(
     """Be the sealer, or stand by to become it, until `stop` is set.
 
     A database that is away, a refusal to sign and another sealer all mean: say so once, try again each
-    second. So an operator's `declare_fork` is picked up without a restart.
+    second. So an operator's `declare_fork` is picked up without a restart. What nobody expected means the same, with
+    its traceback: a process that has ended seals nothing, and a second later things may be different.
     """
     said = ""
     while not stop.is_set():
@@ -44,8 +45,10 @@ def keep_sealing(
             if said != "standby":
                 log.info("sealer_stands_by")
             said = "standby"
-        except (LogRefused, psycopg.Error, OSError, RuntimeError) as error:
-            if said != str(error):
-                log.error("sealer_refuses" if isinstance(error, LogRefused) else "sealer_failed", error=str(error))
-            said = str(error)
+        except Exception as error:
+            if said != repr(error):
+                expected = isinstance(error, LogRefused | psycopg.Error | OSError | RuntimeError)
+                event = "sealer_refuses" if isinstance(error, LogRefused) else "sealer_failed"
+                log.error(event, error=str(error), exc_info=None if expected else error)
+            said = repr(error)
         stop.wait(RETRY_SECONDS)

@@ -43,6 +43,9 @@ class Pace:
 
 log = structlog.get_logger(__name__)
 
+OF_A_ROW = (ValueError, psycopg.DataError, psycopg.IntegrityError)
+"""What only a row's content can cause. The database being away, or another sealer, is none of these."""
+
 
 class AlreadySealing(Exception):
     """Another process is this log's sealer."""
@@ -169,16 +172,16 @@ class Sealer:
         """
         now = time.monotonic()
         full_scan = now - self._scanned_at >= self._pace.full_scan or not self._scanned_at
-        rows = self._store.pending(0 if full_scan else self._floor, self._pace.batch)
+        rows = self._store.pending(None if full_scan else self._floor, self._pace.batch)
         if full_scan and len(rows) < self._pace.batch:
             self._scanned_at = now
         own = [Own(EntryType.HEARTBEAT)] if not rows and now - self._appended_at >= self._pace.heartbeat else []
         if rows or own:
             try:
-                self._seal(rows, own, all_read=full_scan)
+                self._take(rows, own, all_read=full_scan)
             except LookFurther:
-                rows = self._store.pending(0, self._pace.batch)
-                self._seal(rows, own, all_read=True)
+                rows = self._store.pending(None, self._pace.batch)
+                self._take(rows, own, all_read=True)
             self.publish()
         self._move_floor(now, rows)
         return len(rows)
@@ -207,8 +210,26 @@ class Sealer:
             stop.wait(self._pace.pause)
         self.stop()
 
-    def _seal(self, rows: Sequence[Row], own: Sequence[Own], *, all_read: bool = False) -> None:
-        """Append what can be trusted of `rows`, and the sealer's own words, under one new checkpoint."""
+    def _take(self, rows: Sequence[Row], own: Sequence[Own], *, all_read: bool) -> None:
+        """Seal a batch; where the whole of it fails for something in it, row by row, so that one row alone is kept
+        out."""
+        try:
+            self._seal(rows, own, all_read=all_read)
+        except OF_A_ROW as error:
+            if not rows:
+                raise
+            log.error("batch_not_sealed", rows=len(rows), error=ascii(str(error)))
+            for row in rows:
+                try:
+                    self._seal([row], [], all_read=all_read)
+                except OF_A_ROW as why:
+                    self._seal([row], [], condemned=Refused.because("the row could not be sealed", why))
+
+    def _seal(
+        self, rows: Sequence[Row], own: Sequence[Own], *, all_read: bool = False, condemned: Refused | None = None
+    ) -> None:
+        """Append what can be trusted of `rows` (nothing of them, where they are `condemned`), and the sealer's own
+        words, under one new checkpoint."""
         store, signer = self._store, self._signer
         if signer is None:
             raise RuntimeError("the sealer was not started")
@@ -224,7 +245,7 @@ class Sealer:
             growth = Growth(before.copy())
             refused: list[tuple[Row, Refused]] = []
             for row in rows:
-                verdict = admission.judge(row)
+                verdict = condemned or admission.judge(row)
                 if isinstance(verdict, Admitted):
                     growth.add(verdict.leaf, row.leaf, row.leaf_hash)
                     own += missing(verdict)

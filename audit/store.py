@@ -21,6 +21,13 @@ from audit.merkle import Hash, Name
 LOCK = 7_260_911_450_312_006
 """The advisory lock of the one sealer, within its database. An arbitrary number, the same for ever."""
 
+PENDING_ABOVE = """
+SELECT position, entry_id, subject_kind, subject_id, ordinal, previous, leaf, leaf_hash,
+       extract(epoch FROM recorded_at)::float8
+  FROM audit_pending WHERE position > %(above)s ORDER BY position LIMIT %(limit)s
+"""
+PENDING = PENDING_ABOVE.replace("WHERE position > %(above)s ", "")
+
 
 @dataclass(frozen=True)
 class State:
@@ -104,12 +111,14 @@ class Store:
             size,
         )
 
-    def pending(self, above: int, limit: int) -> list[Row]:
-        """Up to `limit` pending rows with a position above the floor, in order."""
+    def pending(self, above: int | None, limit: int) -> list[Row]:
+        """Up to `limit` pending rows, in order: those with a position above the floor, or with None whatever theirs.
+
+        Only what any value of its column can be read as: a time as seconds, since a datetime has no year 20000.
+        """
         rows = self.connection.execute(
-            "SELECT position, entry_id, subject_kind, subject_id, ordinal, previous, leaf, leaf_hash,"
-            " recorded_at FROM audit_pending WHERE position > %s ORDER BY position LIMIT %s",
-            [above, limit],
+            PENDING if above is None else PENDING_ABOVE,
+            {"above": above, "limit": limit},
             binary=True,
         )
         return [
@@ -191,22 +200,24 @@ class Store:
             [size, root, note],
         )
 
-    def quarantine(self, rows: Iterable[tuple[Row, Refused]]) -> None:
-        """Keep rows that could not be trusted, as they were found, each with what was wrong."""
-        with self.connection.cursor() as cursor:
-            cursor.executemany(
-                "INSERT INTO audit_quarantine (position, entry_id, subject_kind, subject_id, ordinal,"
-                " previous, leaf, leaf_hash, recorded_at, cause, quarantined_at)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp())",
-                [
-                    (
-                        *(row.position, row.entry_id, *row.subject, row.ordinal),
-                        *(row.previous, row.leaf, row.leaf_hash, row.recorded_at),
-                        f"{verdict.cause}: {verdict.detail}" if verdict.detail else verdict.cause,
-                    )
-                    for row, verdict in rows
-                ],
-            )
+    def quarantine(self, refused: Sequence[tuple[Row, Refused]]) -> None:
+        """Keep rows that could not be trusted, as they lie in the table, each with what was wrong."""
+        if not refused:
+            return
+        kept = self.connection.execute(
+            "INSERT INTO audit_quarantine (position, entry_id, subject_kind, subject_id, ordinal,"
+            " previous, leaf, leaf_hash, recorded_at, cause, quarantined_at)"
+            " SELECT p.position, p.entry_id, p.subject_kind, p.subject_id, p.ordinal,"
+            " p.previous, p.leaf, p.leaf_hash, p.recorded_at, r.cause, clock_timestamp()"
+            " FROM audit_pending AS p JOIN unnest(%s::bigint[], %s::text[]) AS r (position, cause) USING (position)"
+            " ORDER BY p.position",
+            [
+                [row.position for row, _ in refused],
+                [f"{verdict.cause}: {verdict.detail}" if verdict.detail else verdict.cause for _, verdict in refused],
+            ],
+        ).rowcount
+        if kept != len(refused):
+            raise RuntimeError(f"{len(refused) - kept} pending rows were taken by someone else")
 
     def remove(self, rows: Sequence[Row]) -> None:
         """Take rows out of pending; RuntimeError if one is gone: only a second sealer could do that."""

@@ -21,6 +21,7 @@ DEBUG = env.bool("DEBUG", False)
 DEMO = env.bool("DEMO", False)  # the demo organisation may be made, and its sign-ins are written to var/demo.json
 TESTING = env.bool("COUNTERSIGN_TESTING", False)  # set by tests/conftest.py alone
 SECRET_KEY = env.str("SECRET_KEY")
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])  # what an old key sealed is still read
 BASE_URL = env.str("BASE_URL", "http://localhost:8000").rstrip("/")  # the issuer of grants, and of links
 ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS", [urlsplit(BASE_URL).hostname or "localhost", "localhost", "127.0.0.1", "[::1]"]
@@ -130,7 +131,7 @@ DATABASES: dict[str, Any] = {
             # An acknowledged write is on disk: with it off a killed server lost 18 of 15 275.
             # No writer's transaction may outlive the sealer's floor (30 s).
             "options": "-c synchronous_commit=on -c idle_in_transaction_session_timeout=30s -c timezone=UTC",
-            **({"pool": {"min_size": 1, "max_size": _pool, "timeout": 5}} if _pool else {}),
+            **({"pool": {"min_size": 1, "max_size": _pool, "timeout": 3}} if _pool else {}),
         },
     }
 }
@@ -184,11 +185,17 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"  # people are invited, never self-registered
-ACCOUNT_ADAPTER = "accounts.sign_in.ClosedAdapter"
+ACCOUNT_ADAPTER = "accounts.adapters.ClosedAdapter"
 ACCOUNT_PREVENT_ENUMERATION = True
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXIES  # else all who come through a proxy share its attempts
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
+MFA_ADAPTER = "accounts.adapters.SealingAdapter"
+MFA_FORMS = {"authenticate": "accounts.adapters.SignInCode", "reauthenticate": "accounts.adapters.ConfirmCode"}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # an address is the administrator's word: nobody registers one
+MFA_TOTP_ISSUER = "Countersign"
+MFA_TOTP_TOLERANCE = 1  # a code read just before it turned over, or a phone half a minute off; each is good once
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

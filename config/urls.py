@@ -5,13 +5,15 @@ from __future__ import annotations
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
+from accounts.pages import totp_qr
 from approvals.api.grants import jwks
 from config import assets, errors, health, metrics, pages
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/queue/")),
     path("assets/<str:name>", assets.serve, name="asset"),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("accounts.urls")),
+    path("accounts/2fa/totp/qr.svg", totp_qr, name="totp_qr"),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("preferences/theme/", pages.theme, name="theme"),
     path("", include("approvals.web.urls")),

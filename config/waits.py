@@ -103,6 +103,7 @@ class Waits:
                 captured.body += message.get("body", b"")
 
         told: list[bool] = []
+
         async def whole() -> None:
             async with self._reads:
                 await self._app(inner, nothing_more, capture)

@@ -6,6 +6,7 @@ Who decides is who is signed in, never what the form says.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -14,15 +15,16 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from accounts import second_factor
 from accounts.sign_in import authentication_of
 from agents.problems import Problem as APIProblem
 from approvals import access, decisions, viewing
 from approvals.access import Viewer
 from approvals.decisions import Form
-from approvals.errors import DecisionRefused, SameDecisionAgain, Unfit
+from approvals.errors import DecisionRefused, SameDecisionAgain, StepUpNeeded, Unfit
 from approvals.queries import Seen
 from approvals.states import Status
-from approvals.web import request_page, rows
+from approvals.web import drafts, request_page, rows, step_up
 from approvals.web.doors import RETRY_AFTER_SECONDS, door, milliseconds, person_of, unavailable, viewer_of
 from approvals.web.pages import Problem
 from approvals.web.request import session_key
@@ -50,10 +52,12 @@ def decide(request: HttpRequest, request_id: UUID) -> HttpResponse:
             session_key=session_key(request),
             request_id=request_id,
             form=form,
-            auth=authentication_of(request),
+            auth=authentication_of(request, now=seen.now),
         )
     except SameDecisionAgain:
         return _receipt(request_id)
+    except StepUpNeeded as needed:
+        return _confirm_first(request, person, seen, form, needed)
     except Unfit as unfit:
         return _again(request, person, request_id, form, unfit)
     except DecisionRefused as refused:
@@ -62,6 +66,7 @@ def decide(request: HttpRequest, request_id: UUID) -> HttpResponse:
         if isinstance(problem, APIProblem) and problem.status != 503:
             raise
         return _refused(request, person, request_id, 503, "")
+    drafts.forget(request, request_id)
     if after.status == Status.BLOCKED:
         sentence = _("The policy in force no longer permits this, so it was blocked; your approval was not recorded.")
         return _refused(request, person, request_id, 409, sentence)
@@ -96,9 +101,11 @@ def _typed(request: HttpRequest, names: tuple[str, ...]) -> dict[str, str]:
 def _form(request: HttpRequest, person: Viewer, seen: Seen) -> HttpResponse:
     """The page by itself; `?verdict=` is the person's own choice on the page before, so it is not a preselection."""
     wish = request.GET.get("verdict", "")
-    values = {"verdict": wish} if wish in ("approve", "reject") else {}
-    whole = request.GET.get("whole") == "1"
-    page = request_page.build(person, seen, session_key=session_key(request), asked=Asked(whole=whole, values=values))
+    values = drafts.kept(request, seen.request.pk)
+    if wish in ("approve", "reject"):
+        values["verdict"] = wish
+    asked = Asked(whole=request.GET.get("whole") == "1", values=values, auth=authentication_of(request, now=seen.now))
+    page = request_page.build(person, seen, session_key=session_key(request), asked=asked)
     if page.decide is not None:
         return _rendered(request, seen, {"page": page}, 200)
     if seen.status is Status.EXPIRED:
@@ -119,12 +126,36 @@ def _again(request: HttpRequest, person: Viewer, request_id: UUID, form: Form, u
         person,
         seen,
         session_key=session_key(request),
-        asked=Asked(whole=whole, values=values, errors=unfit.fields, view_id=form.view_id),
+        asked=Asked(
+            whole=whole,
+            values=values,
+            errors=unfit.fields,
+            view_id=form.view_id,
+            auth=authentication_of(request, now=seen.now),
+        ),
     )
     return _rendered(request, seen, {"page": page}, 422)
 
 
-def _refused(request: HttpRequest, person: Viewer, request_id: UUID, status: int, sentence: str) -> HttpResponse:
+def _confirm_first(request: HttpRequest, person: Viewer, seen: Seen, form: Form, needed: StepUpNeeded) -> HttpResponse:
+    """403: the second factor first. What was typed is kept in the session too, so that it is there afterwards."""
+    drafts.keep(request, seen.request.pk)
+    way = step_up.way_out(person.user, seen.request, form.display_digest)
+    has_one = second_factor.has_one(person.user)
+    link = (way, _("Confirm it's you") if has_one else _("Set up a second factor"))
+    sentence = f"{_('Approving this asks for a second factor, confirmed less than 5 minutes before.')} {needed}"
+    return _refused(request, person, seen.request.pk, needed.status, sentence, link=link)
+
+
+def _refused(
+    request: HttpRequest,
+    person: Viewer,
+    request_id: UUID,
+    status: int,
+    sentence: str,
+    *,
+    link: tuple[str, str] = ("", ""),
+) -> HttpResponse:
     """Not taken: why, what is typed, and a fresh form (nothing chosen in it) where this person may still decide."""
     try:
         seen = access.request_to_see(person, request_id)
@@ -132,10 +163,11 @@ def _refused(request: HttpRequest, person: Viewer, request_id: UUID, status: int
         return unavailable(request)
     if status == 409 and seen.status is Status.PENDING and not access.entitled(person, seen.request):
         status, sentence = 403, _("You sit in none of the teams that decide this request.")
-    page = request_page.build(
-        person, seen, session_key=session_key(request), asked=Asked(values=_typed(request, TYPED))
-    )
+    asked = Asked(values=_typed(request, TYPED), auth=authentication_of(request, now=seen.now))
+    page = request_page.build(person, seen, session_key=session_key(request), asked=asked)
     problem = _problem(status, sentence, _typed(request, KEPT))
+    if link[0]:
+        problem = replace(problem, title=_("Confirm it's you"), link_url=link[0], link_text=link[1])
     response = _rendered(request, seen, {"page": page, "problem": problem}, status)
     if status == 503:
         response["Retry-After"] = RETRY_AFTER_SECONDS

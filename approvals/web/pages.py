@@ -169,6 +169,13 @@ class Receipt:  # stands in the rail once the request ended
 
 
 @dataclass(frozen=True)
+class StepUp:  # approving asks for a second factor: what is said of it, and where to go
+    sentence: str
+    confirm_url: str = ""  # the form is posted here: "Confirm it's you"; "" when it is fresh, or there is none
+    set_up_url: str = ""  # this person has none: where one is set up
+
+
+@dataclass(frozen=True)
 class Decide:  # the form; None when this person cannot decide (then why_not says it)
     action: str  # /requests/<id>/decide/
     act: str  # as_text(view.act): "refund $42.00 to order 1188" -> button "Approve: …"
@@ -177,10 +184,11 @@ class Decide:  # the form; None when this person cannot decide (then why_not say
     risk: Risk
     approve_codes: Sequence[tuple[str, str]]  # (value, label)
     reject_codes: Sequence[tuple[str, str]]
-    approve_why_not: str = ""  # sentence: approve is disabled (critical without second factor, unread rest, owner)
+    approve_why_not: str = ""  # sentence: approve is disabled (no second factor, unread rest, owner)
     confirm_label: str = ""  # critical: "Rows" → asks to retype; "" otherwise
     confirm_pointer: str = ""  # "/rows"
     keep: str = ""  # as_text(view.keep) when there is one: "keep 1,204 records" -> button "Reject: …"; else act is used
+    stepup: StepUp | None = None
     opened_at_ms: int = 0
     values: Mapping[str, str] = field(
         default_factory=dict
@@ -234,6 +242,8 @@ class Problem:  # decide.html answered 409, 410, 403, 503: context name problem 
     title: str  # "This changed while you were looking"
     detail: str  # a sentence or two: what happened, what to do
     kept: Mapping[str, str]  # verdict, rationale, note as posted; {} on GET
+    link_url: str = ""  # what to do about it: an address and its words
+    link_text: str = ""
 
 
 # ---- history.html

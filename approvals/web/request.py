@@ -9,13 +9,14 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from accounts.sign_in import authentication_of
 from agents.problems import Problem
 from approvals import access, marks
 from approvals.access import Viewer
 from approvals.display.visible import as_text
 from approvals.queries import Seen
 from approvals.states import Status
-from approvals.web import request_page
+from approvals.web import drafts, request_page
 from approvals.web.doors import door, milliseconds, person_of, stamped, viewer_of
 from approvals.web.pages import RequestPage
 from approvals.web.request_page import Asked
@@ -28,7 +29,10 @@ def show(request: HttpRequest, request_id: UUID) -> HttpResponse:
     person = viewer_of(request)
     seen = access.request_to_see(person, request_id)
     whole = request.GET.get("whole") == "1"
-    page = request_page.build(person, seen, session_key=session_key(request), asked=Asked(whole=whole))
+    asked = Asked(whole=whole, values=drafts.kept(request, request_id), auth=authentication_of(request, now=seen.now))
+    page = request_page.build(person, seen, session_key=session_key(request), asked=asked)
+    if page.decide is None:
+        drafts.forget(request, request_id)
     context = {"page": page, "now": seen.now, "now_ms": milliseconds(seen.now)}
     return render(request, "approvals/request.html", context)
 

@@ -22,7 +22,7 @@ from approvals.rules.annotations import PermitTerms
 from approvals.rules.ruling import Ruling
 from approvals.states import Status
 from approvals.viewing import Shown
-from approvals.web import changes, rows, standing, words
+from approvals.web import changes, rows, standing, step_up, words
 from approvals.web.doors import milliseconds
 from approvals.web.pages import (
     AgentSays,
@@ -34,7 +34,9 @@ from approvals.web.pages import (
     RequestLive,
     RequestPage,
     Rule,
+    StepUp,
 )
+from audit.entries import Authentication
 
 # Consequence lines that say nothing of the payload, so that they stand on masked pages too.
 _OPEN_LINES = frozenset({"Environment", "Can be undone", "How often", "What it does", "Reaches"})
@@ -42,14 +44,15 @@ _OPEN_LINES = frozenset({"Environment", "Can be undone", "How often", "What it d
 
 @dataclass(frozen=True)
 class Asked:
-    """How the page is wanted: `whole` with nothing cut, with or without the `form`, its `values` and `errors`, and the
-    `view_id` to keep after a form error."""
+    """How the page is wanted: `whole` with nothing cut, with or without the `form`, its `values` and `errors`, the
+    `view_id` to keep after a form error, and how the reader proved who they are, which a form needs to say."""
 
     whole: bool = False
     form: bool = True
     values: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
     view_id: str = ""
+    auth: Authentication | None = None
 
 
 def build(person: Viewer, seen: Seen, *, session_key: str, asked: Asked | None = None) -> RequestPage:
@@ -68,6 +71,9 @@ def build(person: Viewer, seen: Seen, *, session_key: str, asked: Asked | None =
         no_approval = _("Not everything is shown. Show everything before you approve.")
     previous, following = listing.neighbours(person, request)
     may_decide = pending and not why_not
+    stepup = step_up.shown(person, seen, ruling, asked.auth) if may_decide and not no_approval and asked.form else None
+    if stepup is not None and stepup.set_up_url:
+        no_approval = stepup.sentence
     view = shown.view
     title = view.title if open_to_me else words.title(request, None, masked=True)
     return RequestPage(
@@ -94,7 +100,9 @@ def build(person: Viewer, seen: Seen, *, session_key: str, asked: Asked | None =
         live=_live(seen, votes),
         blast_unknown=view.blast_unknown,
         denial=_denial(person, seen) if open_to_me else None,
-        decide=_form(person, seen, shown, no_approval, session_key, asked) if may_decide and asked.form else None,
+        decide=_form(person, seen, shown, ruling, no_approval, stepup, session_key, asked)
+        if may_decide and asked.form
+        else None,
         why_not=why_not,
         receipt=standing.receipt(seen, votes, person),
         next_url=rows.url_of(following) if following else "",
@@ -218,9 +226,18 @@ def _denial(person: Viewer, seen: Seen) -> Denial | None:
     )
 
 
-def _form(person: Viewer, seen: Seen, shown: Shown, no_approval: str, session_key: str, asked: Asked) -> Decide:
+def _form(
+    person: Viewer,
+    seen: Seen,
+    shown: Shown,
+    ruling: Ruling,
+    no_approval: str,
+    stepup: StepUp | None,
+    session_key: str,
+    asked: Asked,
+) -> Decide:
     request, view = seen.request, shown.view
-    critical = request.risk == "critical" and view.salient is not None
+    critical = ruling.risk == "critical" and view.salient is not None
     view_id = asked.view_id or viewing.issue_ticket(
         request, shown, person=person.user, session_key=session_key, at=seen.now
     )
@@ -236,6 +253,7 @@ def _form(person: Viewer, seen: Seen, shown: Shown, no_approval: str, session_ke
         approve_why_not=no_approval,
         confirm_label=view.salient.label if critical and view.salient else "",
         confirm_pointer=view.salient.pointer if critical and view.salient else "",
+        stepup=stepup,
         opened_at_ms=milliseconds(seen.now),
         values=asked.values,
         errors=asked.errors,

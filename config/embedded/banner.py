@@ -26,7 +26,8 @@ def _sign_ins(known: dict[str, Any], url: str) -> list[str]:
     lines = ["", "  Sign in as (also in var/demo.json):"]
     for user in known["users"]:
         roles = ", ".join(user["roles"])
-        lines.append(f"    {user['email']:<{width}}  {user['password']}  {roles}".rstrip())
+        app = "  (and a code: make demo-code)" if "totp" in user else ""
+        lines.append(f"    {user['email']:<{width}}  {user['password']}  {roles}{app}".rstrip())
     body = {
         "action": "refund.create",
         "resource": "stripe:charge/ch_3P9",

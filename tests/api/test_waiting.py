@@ -80,6 +80,7 @@ def test_what_is_final_is_answered_at_once(agent: Caller) -> None:
 
 
 def test_a_decision_wakes_who_waits_long_before_the_time_is_over(agent: Caller, cast: Cast) -> None:
+    agent.read(agent.file().json()["id"], wait=1)  # the subscription stands: from here only a message wakes
     document = agent.file().json()
     waiting = Waiting(agent, f"requests/{document['id']}", wait=60)
     time_to_hold(agent, waiting)

@@ -25,7 +25,7 @@ def address(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> 
 def cast(transactional_db: None) -> Iterator[Cast]:
     """Everybody, and a log that is being sealed, as approvals of high risk need."""
     with sealing.running():
-        yield make_cast(sign_in=["support1"])
+        yield make_cast(sign_in=["support1", "privacy1", "security1"])
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def browse(browser: Browser, address: str, cast: Cast) -> Iterator[Callable[...,
     yield open_as
     for context in contexts:
         context.close()
-    assert not complaints, "the console complained"
+    assert not complaints, f"the console complained: {complaints}"
 
 
 def _note(kind: str, text: str, complaints: list[str]) -> None:

@@ -84,12 +84,12 @@ def test_a_rejection_needs_its_reason_and_keeps_what_was_typed(cast: Cast, brows
     assert decided(request) == ("rejected", "The order was delivered.")
 
 
-def test_a_critical_request_cannot_be_approved_and_says_why(cast: Cast, browse: Browse) -> None:
+def test_without_a_second_factor_a_critical_request_cannot_be_approved_and_says_why(cast: Cast, browse: Browse) -> None:
     request = file_request(cast, "customer.export")
     page = browse("privacy1")
     page.goto(f"/requests/{request.pk}/")
     expect(page.get_by_role("radio", name="Approve")).to_be_disabled()
-    expect(page.locator("#approve-why-not")).to_contain_text("A critical approval needs a second factor")
+    expect(page.locator("#approve-why-not")).to_contain_text("You have not set one up. Set one up")
     page.keyboard.press("a")
     expect(page.get_by_role("radio", name="Approve")).not_to_be_checked()
     page.keyboard.press("d")

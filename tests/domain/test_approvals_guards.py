@@ -67,7 +67,9 @@ def vote(request: Request, person: Any, verdict: str = "approve", *, voided: boo
     return key, (
         "INSERT INTO approvals_decision (id, request_id, person_id, verdict, rationale, note, reason_code, teams,"
         " display_digest, parameters_digest, view_nonce, opened_at, auth_method, auth_at, decided_at, voided_at,"
-        " void_reason) VALUES (%(key)s, %(id)s, %(person)s, %(verdict)s, 'r', '', '', '[]', 'd', 'p', %(nonce)s,"
+        " void_reason) VALUES (%(key)s, %(id)s, %(person)s, %(verdict)s, 'r', '', '',"
+        " (SELECT coalesce(jsonb_agg(t.slug), '[]') FROM accounts_membership m JOIN accounts_team t ON t.id = m.team_id"
+        "   WHERE m.user_id = %(person)s), 'd', 'p', %(nonce)s,"
         " now(), 'password', now(), now(), CASE WHEN %(voided)s THEN now() END, '')",
         {
             "key": key,

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -15,11 +16,19 @@ from accounts.models import Membership
 from agents.problems import Problem
 from agents.redis_link import Away, Link
 from approvals import requests
-from approvals.errors import AlreadyDecided, ChangedMeanwhile, DecisionRefused, NotYours, SameDecisionAgain, Unfit
+from approvals.errors import (
+    AlreadyDecided,
+    ChangedMeanwhile,
+    DecisionRefused,
+    NotYours,
+    SameDecisionAgain,
+    StepUpNeeded,
+    Unfit,
+)
 from approvals.models import Decision, Request
 from audit.entries import EvidenceUnavailable
 from tests.support import sealing, services
-from tests.support.cast import Cast, Opened, decide, file_request, held, make_cast, open_page
+from tests.support.cast import Cast, Opened, decide, file_request, held, make_cast, open_page, totp_proof
 from tests.support.leaves import entries
 
 
@@ -145,11 +154,17 @@ def test_an_earlier_voter_who_left_their_team_or_the_house_is_not_counted(cast: 
         Membership.objects.bulk_create(kept, ignore_conflicts=True)
 
 
-def test_a_critical_request_can_only_be_rejected_until_there_is_a_second_factor(transactional_db: None) -> None:
+def test_a_critical_request_is_only_rejected_with_a_password_and_approved_with_second_factors(
+    transactional_db: None,
+) -> None:
     cast = make_cast(only=("privacy1", "security1"))
-    request = file_request(cast, "customer.export")
-    with sealing.running(), pytest.raises(NotYours, match="second factor"):
-        decide(request, cast["privacy1"], rationale="This is what legal asked for.", confirm="1204")
+    request, other = file_request(cast, "customer.export"), file_request(cast, "customer.export")
+    why: dict[str, Any] = {"rationale": "This is what legal asked for.", "confirm": "1204"}
+    with sealing.running():
+        with pytest.raises(StepUpNeeded, match="second factor"):
+            decide(request, cast["privacy1"], **why)
+        assert decide(other, cast["privacy1"], auth=totp_proof(), **why).status == "pending"
+        assert decide(other, cast["security1"], auth=totp_proof(), **why).status == "approved"
     assert decide(request, cast["security1"], "reject", rationale="Not this one.").status == "rejected"
 
 

@@ -166,6 +166,11 @@ def password_proof() -> Authentication:
     return Authentication(method="password", at=datetime.now(UTC))
 
 
+def totp_proof(*, age: timedelta = timedelta(0)) -> Authentication:
+    """A code of an authenticator app, `age` ago by the database's clock."""
+    return Authentication(method="mfa:totp", at=queries.clock() - age)
+
+
 @dataclass(frozen=True)
 class Opened:
     """What a person holds after opening the page: what a form would send back."""
@@ -195,8 +200,10 @@ def decide(
     confirm: str = "",
     opened: Opened | None = None,
     parameters: str | None = None,
+    auth: Authentication | None = None,
 ) -> Request:
-    """Decide through the verb, from a page opened just now (or from `opened`)."""
+    """Decide through the verb, from a page opened just now (or from `opened`), signed in by password just now (or as
+    `auth` says)."""
     opened = opened or open_page(request, person)
     return decisions.decide(
         person=person,
@@ -212,7 +219,7 @@ def decide(
             confirm=confirm,
             parameters=parameters,
         ),
-        auth=password_proof(),
+        auth=auth or password_proof(),
     )
 
 

@@ -33,7 +33,7 @@ def row(ordinal: int = 1, previous: bytes | None = None, subject: Party = SUBJEC
         facts={},
         commitments={},
     )
-    whole = Row(1, entry_id, subject, ordinal, previous, leaf, merkle.leaf_hash(leaf), NOW)
+    whole = Row(1, entry_id, subject, ordinal, previous, leaf, merkle.leaf_hash(leaf), NOW.timestamp())
     return dataclasses.replace(whole, **changes)
 
 
@@ -71,12 +71,24 @@ def test_an_entry_continues_what_the_tree_already_has() -> None:
         (row(type="heartbeat"), "only the sealer"),
         (row(type="fork.declared"), "only the sealer"),
         (row(1, bytes(32)), "does not name"),
+        (row(recorded_at=NOW.timestamp() + 601), "time is not when"),
+        (row(recorded_at=NOW.timestamp() - 601), "time is not when"),
+        (row(recorded_at=float("inf")), "time is not when"),
+        (row(recorded_at=None), "could not be judged"),  # what nobody thought of
     ],
 )
 def test_a_row_that_is_not_what_it_says_is_refused(changed: Row, cause: str) -> None:
     verdict = admission().judge(changed)
     assert isinstance(verdict, Refused)
     assert cause in verdict.cause
+
+
+def test_what_a_refusal_quotes_can_be_kept_as_text_and_is_short() -> None:
+    for leaf in (b'{"\\u0000":1.5}', b'{"' + b"\\u0001" * 5000 + b'":1.5}'):
+        verdict = admission().judge(row(leaf=leaf, leaf_hash=merkle.leaf_hash(leaf)))
+        assert isinstance(verdict, Refused)
+        assert verdict.detail.isprintable()
+        assert 0 < len(verdict.detail) <= 500
 
 
 def test_an_ordinal_or_an_id_is_taken_once() -> None:

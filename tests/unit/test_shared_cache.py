@@ -60,6 +60,8 @@ def test_sign_in_attempts_end_with_redis_and_without_it(where: dict[str, str], c
         another().clear()
         form = {"login": f"nobody{len(where)}@example.test", "password": "wrong"}
         answers = [client.post("/accounts/login/", form).content.decode() for _ in range(7)]
+        counted = redis.Redis.from_url(os.environ["REDIS_URL"]).keys("countersign:cache:*login_failed*")
+    assert bool(counted) is not bool(where)  # by all processes together, or by this one alone
     assert "Too many failed" not in answers[0]
     assert "Too many failed" in answers[-1]
 
@@ -69,7 +71,9 @@ def test_settings_follow_the_number_of_proxies_and_of_connections() -> None:
     done = subprocess.run(
         [sys.executable, "-c", ask],
         cwd=settings.BASE_DIR,
-        env=services.process_environment(TRUSTED_PROXIES="2", DATABASE_POOL="12"),
+        env=services.process_environment(
+            DJANGO_SETTINGS_MODULE="config.settings", TRUSTED_PROXIES="2", DATABASE_POOL="12"
+        ),
         capture_output=True,
         text=True,
         check=True,

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from approvals import access, policies
+from approvals import policies
 from approvals.models import Decision, PolicyActivation, PolicyVersion, Request
 from audit.models import Pending
 from tests.support.cast import Cast, decide, demo_policy, file_request, held, overdue
@@ -218,20 +218,6 @@ def test_the_owner_may_reject_and_never_approve(cast: Cast, signed_in: SignedIn)
     assert "your approval would not count" in said(page)
     assert post(client, request, verdict="approve").status_code == 403
     assert status_of(request) == "pending"
-    assert post(client, request, verdict="reject").status_code == 303
-    assert status_of(request) == "rejected"
-
-
-def test_a_critical_request_can_only_be_rejected_and_the_page_says_why(
-    cast: Cast, signed_in: SignedIn, sealed: None
-) -> None:
-    request, client = file_request(cast, "customer.export"), signed_in("privacy1")
-    page = client.get(f"/requests/{request.pk}/")
-    assert "verdict=approve" in disabled_in(page)
-    assert access.NO_SECOND_FACTOR in said(page)
-    answer = post(client, request, verdict="approve", confirm="1204")
-    assert answer.status_code == 403
-    assert access.NO_SECOND_FACTOR in said(answer)
     assert post(client, request, verdict="reject").status_code == 303
     assert status_of(request) == "rejected"
 

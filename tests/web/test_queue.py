@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.support.cast import Cast, decide, file_request, held, overdue
+from tests.support.cast import Cast, decide, file_request, held, overdue, totp_proof
 from tests.support.forms import said
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -62,19 +62,11 @@ def test_where_my_teams_seat_is_taken_it_is_the_others_turn(cast: Cast, signed_i
     privacy2 = cast["support2"]
     privacy2.memberships.create(team=cast.teams["privacy"])
     request = file_request(cast, "customer.export")
-    seat_taken_by(request, cast["privacy1"])
+    decide(request, cast["privacy1"], confirm="1204", auth=totp_proof())
     page = queue(signed_in("support2"))
     assert (ids(page.your_turn), ids(page.waiting), page.count) == ([], [request.pk], 0)
     assert "waits for security" in "".join(run.text for run in page.waiting[0].why)
     assert ids(queue(signed_in("security1")).your_turn) == [request.pk]
-
-
-def seat_taken_by(request: Any, person: Any) -> None:
-    """A vote for a critical request, which no verb takes before there is a second factor."""
-    request.decisions.create(
-        person=person, verdict="approve", teams=["privacy"], display_digest="x", parameters_digest="x",
-        view_nonce="n", opened_at=request.created_at, auth_method="password", auth_at=request.created_at,
-    )  # fmt: skip
 
 
 def test_the_owner_waits_for_others_and_may_only_reject(cast: Cast, signed_in: SignedIn) -> None:

@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0001_initial"),
-        ("approvals", "0004_denials_of_a_thing"),
+        ("approvals", "0005_more_guards"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,0 +1,86 @@
+"""What we change in allauth: people are invited, a second factor is asked before it is touched, secrets are sealed,
+and a code is good once. Pages and flows stay allauth's; no rule about decisions is here.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from functools import lru_cache
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.adapter import get_adapter as mfa_adapter
+from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
+from allauth.mfa.models import Authenticator
+from cryptography.fernet import Fernet, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+from django.http import HttpRequest
+
+from accounts import second_factor
+
+
+class ClosedAdapter(DefaultAccountAdapter):
+    """People are invited by an administrator; nobody registers themselves."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        """Never."""
+        return False
+
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        """The password alone is not offered to who has a second factor: a stolen session and password must not be
+        enough to add a factor of the thief's own. Recovery codes still are; they are for a lost device."""
+        methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        if user.is_authenticated and second_factor.has_one(user):
+            return [method for method in methods if method["id"] != "reauthenticate"]
+        return methods
+
+
+class SealingAdapter(DefaultMFAAdapter):
+    """Secrets of second factors are encrypted at rest, so that a copy of the database makes no codes."""
+
+    def encrypt(self, text: str) -> str:
+        """Under a key derived from SECRET_KEY."""
+        return _sealer().encrypt(text.encode()).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """Keys in SECRET_KEY_FALLBACKS still open what they closed."""
+        return _sealer().decrypt(encrypted_text).decode()
+
+
+def _sealer() -> MultiFernet:
+    return _made_once((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
+
+
+@lru_cache(maxsize=2)
+def _made_once(keys: tuple[str, ...]) -> MultiFernet:
+    return MultiFernet([Fernet(_derived(key)) for key in keys])
+
+
+def _derived(key: str) -> bytes:
+    made = HKDF(SHA256(), length=32, salt=None, info=b"countersign second factors").derive(key.encode())
+    return base64.urlsafe_b64encode(made)
+
+
+class _Once:
+    user: Any
+    authenticator: Authenticator
+
+    def clean_code(self) -> str:
+        """allauth's check, and then that the app's code was not used before, by any process."""
+        code: str = super().clean_code()  # type: ignore[misc]  # of the form this stands before
+        app = self.authenticator.type == Authenticator.Type.TOTP
+        if app and not second_factor.spend_code(self.authenticator, code, at=time.time()):
+            raise mfa_adapter().validation_error("incorrect_code")
+        return code
+
+
+class SignInCode(_Once, AuthenticateForm):
+    """The second step of signing in."""
+
+
+class ConfirmCode(_Once, ReauthenticateForm):
+    """Confirming who is there, in a session that is open."""
