@@ -16,6 +16,7 @@ import pytest
 from config.body_limit import BodyLimit, Message, Receive, Scope, Send
 from tests.support import contract
 from tests.support.live import Caller, Server, filing
+from tests.support.loops import run
 
 LIMIT = 256 * 1024
 PAGE_LIMIT = 1024 * 1024
@@ -120,7 +121,7 @@ def _answer_to_a_trickle(path: str) -> tuple[dict[str, Any], bytes]:
 
     arrived: list[bool] = []
     front = BodyLimit(application, api_limit=10, page_limit=10, seconds=0.05)
-    asyncio.run(front({"type": "http", "path": path, "method": "POST", "headers": []}, receive, send))
+    run(front({"type": "http", "path": path, "method": "POST", "headers": []}, receive, send))
     return dict(sent[0]), sent[1]["body"]
 
 

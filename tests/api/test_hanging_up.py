@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.cast import Cast
 from tests.support.live import Caller, Server, web
+from tests.support.loops import run
 
 STREAMS = 40
 POOL = 4
@@ -45,7 +46,7 @@ def test_streams_that_vanish_while_they_are_woken_leave_the_pool_whole(narrow: S
     caller = Caller(narrow.url, cast.keys["agent"])
     for _ in range(3):
         request_id = caller.file().json()["id"]
-        asyncio.run(
+        run(
             _follow_and_vanish(
                 narrow.port,
                 cast.keys["agent"],

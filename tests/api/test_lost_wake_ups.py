@@ -18,6 +18,7 @@ from tests.support import contract
 from tests.support.cast import Cast, decide
 from tests.support.eventually import eventually
 from tests.support.live import Caller, Server, web
+from tests.support.loops import run
 
 NOWHERE = "redis://127.0.0.1:1/0"
 
@@ -93,15 +94,15 @@ def test_a_listener_that_fails_in_an_unforeseen_way_leaves_nobody_in_the_dark(ag
     document = agent.file().json()
     unpublished(document, cast)
     with override_settings(REDIS_URL="no-such-scheme://"):  # no RedisError, no OSError: a ValueError
-        assert asyncio.run(_woken(document["id"], 1, 20))
+        assert run(_woken(document["id"], 1, 20))
 
 
 def test_only_a_newer_version_than_was_read_wakes(agent: Caller) -> None:
     document = agent.file().json()
     with override_settings(REDIS_URL=NOWHERE):
-        assert not asyncio.run(_woken(document["id"], 1, 2.5))  # as it is
-        assert not asyncio.run(_woken(document["id"], 2, 2.5))  # lapsed, and not yet swept
-        assert not asyncio.run(_woken(document["id"], None, 2.5))  # whose first read is still to come
+        assert not run(_woken(document["id"], 1, 2.5))  # as it is
+        assert not run(_woken(document["id"], 2, 2.5))  # lapsed, and not yet swept
+        assert not run(_woken(document["id"], None, 2.5))  # whose first read is still to come
 
 
 def test_a_message_that_cannot_be_read_ends_nothing(agent: Caller, cast: Cast) -> None:

@@ -69,7 +69,7 @@ def vote(request: Request, person: Any, verdict: str = "approve", *, voided: boo
         " display_digest, parameters_digest, view_nonce, opened_at, auth_method, auth_at, decided_at, voided_at,"
         " void_reason) VALUES (%(key)s, %(id)s, %(person)s, %(verdict)s, 'r', '', '',"
         " (SELECT coalesce(jsonb_agg(t.slug), '[]') FROM accounts_membership m JOIN accounts_team t ON t.id = m.team_id"
-        "   WHERE m.user_id = %(person)s), 'd', 'p', %(nonce)s,"
+        "   WHERE m.user_id = %(person)s), 'd', %(digest)s, %(nonce)s,"
         " now(), 'password', now(), now(), CASE WHEN %(voided)s THEN now() END, '')",
         {
             "key": key,
@@ -77,6 +77,7 @@ def vote(request: Request, person: Any, verdict: str = "approve", *, voided: boo
             "person": person.pk,
             "verdict": verdict,
             "nonce": key.hex,
+            "digest": request.parameters_digest,
             "voided": voided,
         },
     )
@@ -90,13 +91,22 @@ def seat(request: Request, decision: Any, team: str) -> tuple[str, dict[str, Any
     )
 
 
+def entry(request: Request, type: str = "request.approved") -> tuple[str, dict[str, Any]]:
+    """The entry that the move leaves, as far as the guard looks at it."""
+    return (
+        "INSERT INTO audit_pending (entry_id, subject_kind, subject_id, ordinal, leaf, leaf_hash)"
+        " VALUES (gen_random_uuid(), 'request', %(id)s::text, 99, convert_to(%(leaf)s, 'UTF8'), sha256('x'))",
+        {"id": request.pk, "leaf": f'{{"type":"{type}"}}'},
+    )
+
+
 def approval(request: Request, *seats: tuple[Any, str]) -> list[tuple[str, dict[str, Any]]]:
-    """Votes, seats, grant and the move itself, as an approval writes them."""
+    """Votes, seats, grant, entry and the move itself, as an approval writes them."""
     statements = []
     for person, team in seats:
         key, statement = vote(request, person)
         statements += [statement, seat(request, key, team)]
-    return [*statements, grant(request), (APPROVE, {"id": request.pk})]
+    return [*statements, grant(request), entry(request), (APPROVE, {"id": request.pk})]
 
 
 # ---- transitions
@@ -206,6 +216,25 @@ def test_an_approval_without_a_grant_and_a_grant_without_an_approval_are_refused
     with_grant = approval(request, (cast["support1"], "support"))
     assert refused(app, *(one for one in with_grant if "approvals_grant" not in one[0])) == NO_QUORUM
     assert refused(app, grant(request)) == NO_QUORUM
+
+
+def test_an_approval_without_its_entry_is_refused(app: psycopg.Connection, cast: Cast) -> None:
+    request = file_request(cast)
+    whole = approval(request, (cast["support1"], "support"))
+    silent = [one for one in whole if "audit_pending" not in one[0]]
+    assert refused(app, *silent) == NO_QUORUM
+    assert refused(app, *silent[:-1], entry(request, "request.filed"), silent[-1]) == NO_QUORUM
+    assert refused(app, *whole) is None
+
+
+def test_an_approval_by_votes_on_other_parameters_is_refused(app: psycopg.Connection, cast: Cast) -> None:
+    request = file_request(cast)
+    whole = approval(request, (cast["support1"], "support"))
+    amended = (
+        "UPDATE approvals_request SET amended_text = '{}', amended_digest = 'x' WHERE id = %(id)s",
+        {"id": request.pk},
+    )
+    assert refused(app, *whole[:-1], amended, whole[-1]) == NO_QUORUM
 
 
 # ---- in time

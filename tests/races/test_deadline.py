@@ -55,20 +55,20 @@ class Decider:
 
     def __init__(self, person: User) -> None:
         self._person = person
-        self._lead = 0.02
+        self.lead = 0.02
         self.near = 0
         self.yes: set[str] = set()
 
     def approve(self, request: Request, opened: Opened, deadline: float) -> None:
         """Approve so that the commit falls about the deadline."""
-        threading.Event().wait(max(0.0, deadline - self._lead - time.time()))  # aiming, not waiting for a result
+        threading.Event().wait(max(0.0, deadline - self.lead - time.time()))  # aiming, not waiting for a result
         try:
             decide(request, self._person, opened=opened)
         except (TooLate, AlreadyDecided):  # the latter: the sweep was there first
-            self._lead = min(0.3, self._lead * 1.3)
+            self.lead = min(0.3, self.lead * 1.3)
         else:
             self.yes.add(str(request.pk))
-            self._lead = max(0.001, self._lead * 0.8)
+            self.lead = max(0.001, self.lead * 0.8)
         self.near += abs(time.time() - deadline) <= NEAR
 
 
@@ -120,7 +120,7 @@ def test_no_reader_sees_a_status_follow_expired_at_200_deadlines(unlimited: Serv
     def approve(number: int) -> None:
         try:
             for turn in range(number, APPROVALS, len(deciders)):
-                if time.time() > deadlines[turn] + NEAR:
+                if time.time() > deadlines[turn] - deciders[number].lead + NEAR:
                     continue  # a busy machine: left to the sweep, so that the next one is met in time
                 deciders[number].approve(requests[turn], pages[turn], deadlines[turn])
         finally:
