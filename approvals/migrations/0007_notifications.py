@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0001_initial"),
-        ("approvals", "0005_more_guards"),
+        ("approvals", "0006_approval_leaves_its_entry"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
