@@ -46,6 +46,14 @@ def viewer(user: User) -> Viewer:
     return Viewer(user, *teams_and_roles_of(user))
 
 
+def administrator(user: User) -> Viewer:
+    """The person as an administrator; for anyone else administrators' pages are not there (404)."""
+    person = viewer(user)
+    if Role.ADMINISTRATOR not in person.roles:
+        raise Http404
+    return person
+
+
 def visible_to(person: Viewer) -> QuerySet[Request]:
     """The requests this person may see: of their teams, of agents they own, that they decided; or all."""
     rows = queries.requests()

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from approvals import waking
+from approvals import outbox, waking
 from approvals.models import Request
 from approvals.rules import answers
 from approvals.states import Retry, Status, transition_for
@@ -42,6 +42,7 @@ def begin(request: Request, status: Status, *, reason: str = "", retry: str | No
     if status is Status.APPROVED:
         request.valid_until = request.created_at + timedelta(seconds=request.valid_seconds)
     request.save(force_insert=True)
+    outbox.tell_status(status, [request.pk])
 
 
 def transition(
@@ -99,6 +100,7 @@ def transition(
             auth=auth,
         )
     )
+    outbox.tell_status(to, [request.pk])
     waking.wake_on_commit([request.pk])
 
 
@@ -134,5 +136,6 @@ def expire_batch(request_ids: list[UUID]) -> int:
             for request_id, action, risk in moved
         ]
     )
+    outbox.tell_status(Status.EXPIRED, [request_id for request_id, _, _ in moved])
     waking.wake_on_commit(request_id for request_id, _, _ in moved)
     return len(moved)

@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from approvals import expiry, idempotency
+from approvals.notifications import forgetting, sending
 from audit import refusals
 
 log = structlog.get_logger(__name__)
@@ -70,3 +71,17 @@ def forget_old_answers() -> int:
 def forget_old_sessions() -> None:
     """Delete sessions that have ended."""
     call_command("clearsessions")
+
+
+@shared_task(name="approvals.tasks.send_notifications")
+@alone
+def send_notifications() -> int:
+    """Address what is new in the outbox and send what is due."""
+    return sending.run()
+
+
+@shared_task(name="approvals.tasks.forget_old_notifications")
+@alone
+def forget_old_notifications() -> int:
+    """Delete deliveries that ended long ago."""
+    return forgetting.forget_old()

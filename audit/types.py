@@ -42,6 +42,8 @@ class EntryType(StrEnum):
     POLICY_ACTIVATED = "policy.activated"
     POLICY_BOOTSTRAPPED = "policy.bootstrapped"
     EXPORT_MADE = "export.made"
+    WEBHOOK_CHANGED = "webhook.changed"
+    NOTIFICATION_FAILED = "notification.failed"
     SESSION_SIGNED_IN = "session.signed_in"
     REFUSAL_RECORDED = "refusal.recorded"
     REFUSAL_COUNTED = "refusal.counted"

@@ -203,10 +203,6 @@ SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BASE_URL.startswith("https://")
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 CSRF_FAILURE_VIEW = "config.errors.csrf_failure"
-EMAIL_BACKEND = env.str(
-    "EMAIL_BACKEND",
-    "django.core.mail.backends.console.EmailBackend" if DEMO else "django.core.mail.backends.smtp.EmailBackend",
-)
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 31_536_000 if BASE_URL.startswith("https://") else 0
@@ -225,6 +221,25 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
+
+# -- telling people and machines --------------------------------------------------------------------------------------
+EMAIL_FILE_PATH = env.str("EMAIL_FILE_PATH", "")  # the demo keeps its mail in this folder, a file a letter
+EMAIL_BACKEND = env.str(
+    "EMAIL_BACKEND",
+    f"django.core.mail.backends.{('filebased' if EMAIL_FILE_PATH else 'console') if DEMO else 'smtp'}.EmailBackend",
+)
+EMAIL_HOST = env.str("EMAIL_HOST", "localhost")
+EMAIL_PORT = env.int("EMAIL_PORT", 25)
+EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10  # a server that hangs holds up no other channel
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", f"countersign@{urlsplit(BASE_URL).hostname or 'localhost'}")
+# {"<team>": "<Apprise URL>", "*": "<Apprise URL>"}: a room a team, `*` hears of every request. Needs the extra `chat`.
+CHAT_URLS: dict[str, str] = dict(env.json("CHAT_URLS", {}))
+# Lets webhooks of the demo, and of nothing else, reach this very machine.
+WEBHOOKS_ALLOW_LOOPBACK = DEMO and env.bool("WEBHOOKS_ALLOW_LOOPBACK", False)
 
 # -- the agents' API --------------------------------------------------------------------------------------------------
 API_BODY_LIMIT_BYTES = 256 * 1024

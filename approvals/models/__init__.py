@@ -1,20 +1,38 @@
-"""The rows of approvals: requests, decisions and seats, grants, policy versions, remembered answers. No verbs here."""
+"""The rows of approvals: requests, decisions, grants, policy versions, remembered answers, notices. No verbs here."""
 
 from approvals.models.decision import Decision, Seat
 from approvals.models.grant import Grant, SigningKey
 from approvals.models.idempotency import RememberedAnswer
+from approvals.models.notification import (
+    TO_PEOPLE,
+    Delivery,
+    Event,
+    Lane,
+    Notice,
+    Preference,
+    Webhook,
+    WebhookSecret,
+)
 from approvals.models.policy import PolicyActivation, PolicyVersion
 from approvals.models.request import Activity, Outcome, Request
 
 __all__ = [
+    "TO_PEOPLE",
     "Activity",
     "Decision",
+    "Delivery",
+    "Event",
     "Grant",
+    "Lane",
+    "Notice",
     "Outcome",
     "PolicyActivation",
     "PolicyVersion",
+    "Preference",
     "RememberedAnswer",
     "Request",
     "Seat",
     "SigningKey",
+    "Webhook",
+    "WebhookSecret",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from approvals.web import decide, export, history, queue, request, step_up
+from approvals.web import decide, export, history, preferences, queue, request, step_up, webhooks
 
 urlpatterns = [
     path("queue/", queue.show, name="queue"),
@@ -17,4 +17,10 @@ urlpatterns = [
     path("history/", history.show, name="history"),
     path("history/export.csv", export.as_csv, name="history_csv"),
     path("history/export.jsonl", export.as_jsonl, name="history_jsonl"),
+    path("preferences/", preferences.show, name="preferences"),
+    path("preferences/webhooks/", webhooks.index, name="webhooks"),
+    path("preferences/webhooks/<uuid:webhook_id>/", webhooks.show, name="webhook"),
+    path("preferences/webhooks/<uuid:webhook_id>/rotate/", webhooks.rotate, name="webhook_rotate"),
+    path("preferences/deliveries/", webhooks.deliveries, name="deliveries"),
+    path("preferences/deliveries/<uuid:delivery_id>/resend/", webhooks.resend, name="delivery_resend"),
 ]

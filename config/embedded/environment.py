@@ -67,6 +67,7 @@ def complete(
         ours["ALLOWED_HOSTS"] = ",".join(dict.fromkeys([bracketed(known), *_answered_for(host)]))
     if database_urls:
         ours |= {ROLE_VARIABLES[role]: url for role, url in database_urls.items()} | {"DEMO": "1"}
+        ours["EMAIL_FILE_PATH"] = str(root / "mail")
         if os.geteuid() == 0:  # what the worker would say of that at each start, in eight lines, is known
             ours["PYTHONWARNINGS"] = "ignore:You're running the worker with superuser privileges"
     if redis_url:
