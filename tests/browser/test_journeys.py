@@ -148,7 +148,7 @@ def test_a_draft_survives_a_reload_and_is_wiped_by_the_decision(cast: Cast, brow
     page.get_by_role("radio", name="Approve").check()
     page.get_by_role("button", name="Approve: refund $42.00").click()
     expect(page.locator("#rail")).to_contain_text("Approved by Sam Porter")
-    assert page.evaluate("Object.keys(sessionStorage).filter(k => k.startsWith('draft:')).length") == 0
+    page.wait_for_function("Object.keys(sessionStorage).filter(k => k.startsWith('draft:')).length === 0")
 
 
 def test_a_decision_of_somebody_else_turns_the_rail_into_the_receipt_and_keeps_my_text(
@@ -233,7 +233,7 @@ def test_signing_out_wipes_drafts_and_closes_the_pages(cast: Cast, browse: Brows
     page.locator("#account-menu summary").click()
     page.get_by_role("button", name="Sign out").click()
     expect(page).to_have_url(re.compile("/accounts/login/"))
-    assert page.evaluate("Object.keys(sessionStorage).filter(k => k.startsWith('draft:')).length") == 0
+    page.wait_for_function("Object.keys(sessionStorage).filter(k => k.startsWith('draft:')).length === 0")
     page.goto("/queue/")
     expect(page).to_have_url(re.compile("/accounts/login/"))
     eventually(lambda: page.get_by_label("Email").is_visible(), what="the sign-in form")

@@ -12,7 +12,7 @@ from accounts.models import Membership
 from approvals import grants
 from approvals.models import SigningKey
 from tests.domain import test_approvals_guards as guards
-from tests.domain.test_approvals_guards import MOVED, NO_QUORUM, approval, grant, refused, seat, vote
+from tests.domain.test_approvals_guards import MOVED, NO_QUORUM, approval, entry, grant, refused, seat, vote
 from tests.support import services
 from tests.support.cast import SETTING_UP, Cast, file_request
 
@@ -64,7 +64,7 @@ def test_a_seat_is_of_a_team_that_the_person_sat_in_at_the_vote_and_sits_in_stil
     request = file_request(cast)
     key, ballot = vote(request, cast["support1"])
     assert refused(app, ballot) is None
-    rest = [seat(request, key, "support"), grant(request), (guards.APPROVE, {"id": request.pk})]
+    rest = [seat(request, key, "support"), grant(request), entry(request), (guards.APPROVE, {"id": request.pk})]
     Membership.objects.filter(user=cast["support1"]).delete()
     assert refused(app, *rest) == NO_QUORUM
     people.join_team(by=SETTING_UP, user=cast["support1"], team=cast.teams["support"])
@@ -78,8 +78,8 @@ def test_a_team_joined_after_the_vote_gives_no_seat(app: psycopg.Connection, cas
         key, (statement, values) = vote(large, cast[name])
         seated += [(statement, values), seat(large, key, "finance")]
     votes = [(naming(seated[0][0], "[]"), seated[0][1]), *seated[1:]]
-    assert refused(app, *votes, grant(large), (guards.APPROVE, {"id": large.pk})) == NO_QUORUM
-    assert refused(app, *seated, grant(large), (guards.APPROVE, {"id": large.pk})) is None
+    assert refused(app, *votes, grant(large), entry(large), (guards.APPROVE, {"id": large.pk})) == NO_QUORUM
+    assert refused(app, *seated, grant(large), entry(large), (guards.APPROVE, {"id": large.pk})) is None
 
 
 def test_whoever_left_the_house_fills_no_seat_with_an_earlier_vote(app: psycopg.Connection, cast: Cast) -> None:
@@ -87,7 +87,7 @@ def test_whoever_left_the_house_fills_no_seat_with_an_earlier_vote(app: psycopg.
     key, ballot = vote(request, cast["support1"])
     assert refused(app, ballot) is None
     type(cast["support1"]).objects.filter(pk=cast["support1"].pk).update(is_active=False)
-    rest = [seat(request, key, "support"), grant(request), (guards.APPROVE, {"id": request.pk})]
+    rest = [seat(request, key, "support"), grant(request), entry(request), (guards.APPROVE, {"id": request.pk})]
     assert refused(app, *rest) == NO_QUORUM
 
 
