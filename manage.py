@@ -18,8 +18,13 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     join_running(Path(__file__).resolve().parent / "var" / "embedded", sys.argv[1] if len(sys.argv) > 1 else "")
     from django.core.management import execute_from_command_line
+    from environs.exceptions import EnvError
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except EnvError as error:  # 2 and no trace: what could not even begin has found nothing out
+        print(f"countersign: {error}. Give it, or run `make up` here and try again.", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
 
 
 if __name__ == "__main__":

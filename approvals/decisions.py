@@ -226,7 +226,7 @@ def _refuse_without_evidence(ruling: Ruling) -> None:
     try:
         assert_log_is_live()
     except EvidenceUnavailable as error:
-        raise CannotRecord(f"{error} Nothing was decided; rejecting still works.") from error
+        raise CannotRecord(f"Nothing was decided: {error}. Rejecting still works.") from error
 
 
 def _refusal(person: User, request: Request, form: Form, refused: DecisionRefused) -> Callable[[], Any] | None:

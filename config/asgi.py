@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import warnings
+
+# Said once for WhiteNoise's own files (an icon, the manifest): a few kilobytes, read at once.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Under ASGI each request has a thread of its own: a connection kept by its thread is never used again, and lies open
