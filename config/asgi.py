@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 
-# Said once for WhiteNoise's own files (an icon, the manifest): a few kilobytes, read at once.
-warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Under ASGI each request has a thread of its own: a connection kept by its thread is never used again, and lies open
 # until the collector finds it (40 waiters: 45 connections, for ever). A pool is shared, and asked back after each.
@@ -22,6 +19,9 @@ from django.conf import settings  # noqa: E402 - ready only now
 from config.body_limit import BodyLimit  # noqa: E402
 from config.lifespan import Lifespan  # noqa: E402
 from config.waits import Waits  # noqa: E402
+
+# Said once for WhiteNoise's own files (an icon, the manifest): a few kilobytes, read at once.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
 application = Lifespan(
     BodyLimit(
