@@ -1,0 +1,56 @@
+"""Voiding standing decisions: on pending requests only, each with its entry, and whoever reads learns of it."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import transaction
+
+from approvals import votes
+from approvals.models import Decision, Request
+from audit.entries import Party
+from tests.support.cast import Cast, decide, file_request, make_cast
+from tests.support.leaves import entries
+
+ADMIN = Party("system", "test")
+LARGE = {"amount_cents": 20000, "currency": "usd"}  # 2 of finance
+
+
+@pytest.fixture
+def cast(transactional_db: None) -> Cast:
+    """helpdesk and two of finance."""
+    return make_cast(only=("finance1", "finance2"))
+
+
+def test_what_somebody_decided_on_pending_requests_falls_with_an_entry_each_and_the_version_grows(cast: Cast) -> None:
+    one, other = file_request(cast, parameters=LARGE), file_request(cast, parameters=LARGE)
+    for request in (one, other):
+        decide(request, cast["finance1"], "approve")
+    before = Request.objects.get(pk=one.pk).version
+    with transaction.atomic():
+        assert votes.void_all_of(cast["finance1"].pk, by=ADMIN, reason="Fina left.") == 2
+    for request in (one, other):
+        vote = Decision.objects.get(request=request)
+        assert vote.voided_at is not None
+        assert vote.void_reason == "Fina left."
+        assert [leaf["facts"] for leaf in entries("decision.void") if leaf["subject"]["id"] == str(request.pk)] == [
+            {"decision": str(vote.pk), "person": str(cast["finance1"].pk), "reason": "Fina left."}
+        ]
+    assert Request.objects.get(pk=one.pk).version == before + 1
+
+
+def test_a_decision_on_a_request_that_ended_stays_as_it_was(cast: Cast) -> None:
+    request = file_request(cast, parameters=LARGE)
+    for person in ("finance1", "finance2"):
+        decide(request, cast[person], "approve")
+    with transaction.atomic():
+        assert votes.void_all_of(cast["finance1"].pk, by=ADMIN, reason="Fina left.") == 0
+    assert not Decision.objects.filter(voided_at__isnull=False).exists()
+
+
+def test_whose_vote_was_voided_may_vote_again_and_only_the_new_one_counts(cast: Cast) -> None:
+    request = file_request(cast, parameters=LARGE)
+    decide(request, cast["finance1"], "approve")
+    with transaction.atomic():
+        votes.void_all_of(cast["finance1"].pk, by=ADMIN, reason="A mistake.")
+    assert decide(request, cast["finance2"], "approve").status == "pending"
+    assert decide(request, cast["finance1"], "approve").status == "approved"
