@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from django.db import transaction
 
 from approvals import votes
 from approvals.models import Decision, Request
 from audit.entries import Party
+from tests.support import sealing
 from tests.support.cast import Cast, decide, file_request, make_cast
 from tests.support.leaves import entries
 
@@ -16,9 +19,10 @@ LARGE = {"amount_cents": 20000, "currency": "usd"}  # 2 of finance
 
 
 @pytest.fixture
-def cast(transactional_db: None) -> Cast:
-    """helpdesk and two of finance."""
-    return make_cast(only=("finance1", "finance2"))
+def cast(transactional_db: None) -> Iterator[Cast]:
+    """helpdesk and two of finance, and a log that is being sealed."""
+    with sealing.running():
+        yield make_cast(only=("finance1", "finance2"))
 
 
 def test_what_somebody_decided_on_pending_requests_falls_with_an_entry_each_and_the_version_grows(cast: Cast) -> None:
