@@ -1,4 +1,4 @@
-"""The agent's verbs: file, withdraw, answer a question, report activity and outcome. People's are in `decisions`.
+"""The agent's verbs: file, withdraw, report activity and outcome. Answering is in `questions`, people's in `decisions`.
 
 Each is one durable transaction with its evidence; input was parsed by the door, and is canonical here.
 """
@@ -17,7 +17,6 @@ from agents.models import Agent, Credential
 from agents.problems import Problem
 from approvals import grants, lifecycle, policies, queries
 from approvals.display.view import VIEW_VERSION
-from approvals.errors import NotPending
 from approvals.models import Activity, Outcome, Request
 from approvals.payloads import canonical, digest_of
 from approvals.rules import answers
@@ -100,7 +99,6 @@ def _made(
     now: datetime,
 ) -> Request:
     seconds = min(ruling.timeout_seconds, filing.timeout_seconds or ruling.timeout_seconds)
-    requirement = ruling.requirement or ()
     asked = ask.as_json()
     del asked["parameters"]  # they stand canonical beside it; one copy cannot contradict the other
     return Request(
@@ -122,11 +120,8 @@ def _made(
         asked=asked,
         risk=ruling.risk,
         risk_unknown=ruling.risk_shown == "unknown",
-        teams=sorted({team for alternative in requirement for team in alternative}),
-        quorum=[
-            [{"team": team, "count": count} for team, count in sorted(alternative.items())]
-            for alternative in requirement
-        ],
+        teams=ruling.teams,
+        quorum=ruling.quorum,
         people_floor=ruling.floor_people if ruling.outcome == "people" else 0,
         valid_seconds=ruling.valid_seconds,
     )
@@ -190,24 +185,10 @@ def _record_ruling(request: Request, ruling: Ruling) -> None:
     )
 
 
-def _own_pending(agent_id: UUID, request_id: UUID) -> tuple[Request, datetime]:
-    """The agent's request under lock, pending and in time; raises 404 or 409 `not-pending`."""
-    try:
-        request, now = queries.locked(request_id)
-    except Request.DoesNotExist as error:
-        raise Problem("not-found", "There is nothing here that this key may see.") from error
-    if request.agent_id != agent_id:
-        raise Problem("not-found", "There is nothing here that this key may see.")
-    seen = queries.Seen(request, now)
-    if seen.status is not Status.PENDING:
-        raise NotPending(seen.status.value)
-    return request, now
-
-
 @verb
 def withdraw(*, agent: Agent, request_id: UUID, reason: str) -> Request:
     """Take a pending request back; raises 404, or 409 `not-pending`."""
-    request, now = _own_pending(agent.pk, request_id)
+    request, now = queries.locked_pending_of(agent.pk, request_id)
     lifecycle.transition(
         request,
         Status.WITHDRAWN,
@@ -218,14 +199,6 @@ def withdraw(*, agent: Agent, request_id: UUID, reason: str) -> Request:
         personal={"reason": Personal(reason)} if reason else {},
     )
     return request
-
-
-@verb
-def answer(*, agent: Agent, request_id: UUID, question: str, text: str) -> Request:
-    """Answer a reviewer's open question. Questions come with people's verbs in full, so none is ever open yet:
-    raises 404, 409 `not-pending`, or 409 `no-question`."""
-    _own_pending(agent.pk, request_id)
-    raise Problem("no-question", "This request carries no open question with that id.")
 
 
 @verb

@@ -1,4 +1,6 @@
-"""The rows of approvals: requests, decisions, grants, policy versions, remembered answers, notices. No verbs here."""
+"""The rows of approvals: requests, decisions, questions, grants, policy versions, remembered answers, notices. No verbs
+here.
+"""
 
 from approvals.models.decision import Decision, Seat
 from approvals.models.grant import Grant, SigningKey
@@ -14,6 +16,7 @@ from approvals.models.notification import (
     WebhookSecret,
 )
 from approvals.models.policy import PolicyActivation, PolicyVersion
+from approvals.models.question import Question
 from approvals.models.request import Activity, Outcome, Request
 
 __all__ = [
@@ -29,6 +32,7 @@ __all__ = [
     "PolicyActivation",
     "PolicyVersion",
     "Preference",
+    "Question",
     "RememberedAnswer",
     "Request",
     "Seat",
