@@ -60,22 +60,29 @@ def visible_to(person: Viewer) -> QuerySet[Request]:
     if person.sees_all:
         return rows
     decided = Decision.objects.filter(request=OuterRef("pk"), person=person.user)
-    return rows.filter(Q(teams__overlap=sorted(person.teams)) | Q(agent__owner=person.user) | Exists(decided))
+    mine = sorted(person.teams)
+    named = Q(teams__overlap=mine) | Q(standing_teams__overlap=mine)
+    return rows.filter(named | Q(agent__owner=person.user) | Exists(decided))
 
 
 def sees_payload(person: Viewer, request: Request) -> bool:
     """Whether parameters and the agent's words are shown as they are, not masked: to who reviews, owns or decided."""
-    return entitled(person, request) or Decision.objects.filter(request=request, person=person.user).exists()
+    return _reviews(person, request) or Decision.objects.filter(request=request, person=person.user).exists()
 
 
 def sees_payload_of(person: Viewer, request: Request, votes: Sequence[Decision]) -> bool:
     """`sees_payload` where the request's standing decisions are at hand; no query."""
-    return entitled(person, request) or _voted(person, votes)
+    return _reviews(person, request) or _voted(person, votes)
 
 
 def reads_notes(person: Viewer, request: Request, votes: Sequence[Decision]) -> bool:
     """Notes are for colleagues and auditors: who reviews, decided or audits; not for an agent's owner as such."""
-    return person.sees_all or bool(person.teams & set(request.teams)) or _voted(person, votes)
+    return person.sees_all or bool(person.teams & set(request.seeing_teams)) or _voted(person, votes)
+
+
+def _reviews(person: Viewer, request: Request) -> bool:
+    """Who decides it, and who was asked at filing: an edit that asks others takes nobody's sight."""
+    return entitled(person, request) or bool(person.teams & set(request.seeing_teams))
 
 
 def _voted(person: Viewer, votes: Sequence[Decision]) -> bool:
@@ -92,7 +99,7 @@ def request_to_see(person: Viewer, request_id: UUID) -> Seen:
 
 def entitled(person: Viewer, request: Request) -> bool:
     """Whether deciding this request is this person's to do at all: they sit in a team it names, or own the agent."""
-    return bool(person.teams & set(request.teams)) or request.agent.owner_id == person.user.pk
+    return bool(person.teams & set(request.effective_teams)) or request.agent.owner_id == person.user.pk
 
 
 def request_for_agent(agent: Agent, request_id: UUID) -> Seen:
@@ -116,7 +123,7 @@ def why_not_reject(person: Viewer, seen: Seen, votes: list[Decision]) -> str:
         return "You have decided on this request already."
     if seen.request.agent.owner_id == person.user.pk:
         return ""
-    if not person.teams & set(seen.request.teams):
+    if not person.teams & set(seen.request.effective_teams):
         return "You sit in none of the teams that decide this request."
     return ""
 
@@ -128,7 +135,7 @@ def why_not_approve(person: Viewer, seen: Seen, votes: list[Decision]) -> str:
         return refused
     if seen.request.agent.owner_id == person.user.pk:
         return "You answer for this agent, so your approval would not count. You may reject."
-    if not person.teams & set(seen.request.teams):
+    if not person.teams & set(seen.request.effective_teams):
         return "You sit in none of the teams that decide this request."
     return ""
 

@@ -51,6 +51,12 @@ class TooLate(DecisionRefused):
     cause = "expired"
 
 
+class CannotAsk(DecisionRefused):
+    """409: a question is open already, or enough were asked."""
+
+    cause = "cannot-ask"
+
+
 class NotYours(DecisionRefused):
     """403: this person may see the request, but not decide it so."""
 

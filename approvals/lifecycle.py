@@ -95,7 +95,7 @@ def transition(
             type=EntryType(row.entry),
             actor=by,
             subject=Party("request", str(request.pk)),
-            facts={"action": request.action, "status": to.value, "risk": request.risk, **(facts or {})},
+            facts={"action": request.action, "status": to.value, "risk": request.effective_risk, **(facts or {})},
             personal=personal or {},
             auth=auth,
         )
@@ -121,7 +121,7 @@ def expire_batch(request_ids: list[UUID]) -> int:
             "UPDATE approvals_request SET status = 'expired', reason = %(reason)s, retry = 'later',"
             " decided_at = expires_at, version = version + 1"
             " WHERE id = ANY(%(ids)s) AND status = 'pending' AND expires_at <= clock_timestamp()"
-            " RETURNING id, action, risk",
+            " RETURNING id, action, standing_risk",
             {"reason": EXPIRED_REASON, "ids": request_ids},
         )
         moved = cursor.fetchall()

@@ -43,10 +43,10 @@ DENIED_WITHIN = timedelta(days=30)
 
 # Most urgent first: Unknown sorts above High and below Critical.
 URGENCY = Case(
-    When(risk="critical", then=Value(0)),
-    When(risk_unknown=True, then=Value(1)),
-    When(risk="high", then=Value(2)),
-    When(risk="medium", then=Value(3)),
+    When(standing_risk="critical", then=Value(0)),
+    When(standing_risk_unknown=True, then=Value(1)),
+    When(standing_risk="high", then=Value(2)),
+    When(standing_risk="medium", then=Value(3)),
     default=Value(4),
     output_field=IntegerField(),
 )
@@ -107,11 +107,11 @@ def votes_of(request_ids: Collection[UUID]) -> dict[UUID, list[Decision]]:
 
 
 def standing(request: Request, votes: Sequence[Decision], ruling: Ruling | None = None) -> quorum.Standing:
-    """Where a request stands with the decisions of `votes_of`, by the ruling frozen into it (or by `ruling`).
+    """Where a request stands with the decisions of `votes_of`, by its frozen ruling (or by `ruling`).
 
     Each voter counts as they are now: active, still in a team, not the owner; and with the proof that is asked for.
     """
-    ruling = ruling or Ruling.from_json(request.ruling)
+    ruling = ruling or request.effective_ruling
     return quorum.weigh(
         ruling.requirement or quorum.NOBODY,
         [
@@ -142,9 +142,9 @@ def owns_an_agent(person: Viewer) -> bool:
 def half_decided(person: Viewer) -> list[Request]:
     """Pending requests of this person's teams, or that they decided, on which somebody has voted: few, and each needs
     its quorum weighed to know whose turn it is. Payloads are left unread."""
-    mine = Q(teams__overlap=sorted(person.teams)) | Q(_voted(person))
+    mine = Q(standing_teams__overlap=sorted(person.teams)) | Q(_voted(person))
     rows = Request.objects.filter(in_time(), mine, _voted()).select_related("agent")
-    return list(rows.only("teams", "ruling", "agent__owner"))
+    return list(rows.only("teams", "ruling", "amended_ruling", "agent__owner"))
 
 
 def _urgent_first(rows: QuerySet[Request]) -> QuerySet[Request]:
@@ -159,7 +159,7 @@ def your_turn(person: Viewer, *, filled: Collection[UUID] = ()) -> QuerySet[Requ
         return queries.requests().none()
     return _urgent_first(
         queries.requests()
-        .filter(in_time(), ~_voted(person), teams__overlap=sorted(person.teams))
+        .filter(in_time(), ~_voted(person), standing_teams__overlap=sorted(person.teams))
         .exclude(agent__owner=person.user)
         .exclude(pk__in=list(filled))
     )
@@ -227,7 +227,8 @@ _LATEST_END = (
 def involved(person: Viewer) -> Q:
     """What the queue speaks of: not all that auditors may see, but what this person reviews, owns or decided."""
     decided = Exists(Decision.objects.filter(request=OuterRef("pk"), person=person.user))
-    return Q(teams__overlap=sorted(person.teams)) | Q(agent__owner=person.user) | Q(decided)
+    mine = sorted(person.teams)
+    return Q(teams__overlap=mine) | Q(standing_teams__overlap=mine) | Q(agent__owner=person.user) | Q(decided)
 
 
 def neighbours(person: Viewer, request: Request) -> tuple[UUID | None, UUID | None]:

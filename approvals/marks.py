@@ -14,12 +14,13 @@ from django.db.models import Case, F, Q, When
 
 from approvals import listing, queries
 from approvals.access import SEES_ALL, Viewer
-from approvals.models import Decision
+from approvals.models import Decision, Question
 from approvals.queries import Seen
 from approvals.states import Status
 
-_MINE = """(r.teams && ARRAY(SELECT t.slug FROM accounts_membership m JOIN accounts_team t ON t.id = m.team_id
-                     WHERE m.user_id = %(user)s)
+_MINE = """((r.teams || r.standing_teams)
+        && ARRAY(SELECT t.slug FROM accounts_membership m JOIN accounts_team t ON t.id = m.team_id
+                  WHERE m.user_id = %(user)s)
         OR r.agent_id IN (SELECT id FROM agents_agent WHERE owner_id = %(user)s)
         OR EXISTS (SELECT FROM approvals_decision d WHERE d.request_id = r.id AND d.person_id = %(user)s))"""
 
@@ -37,6 +38,8 @@ SELECT count(*), coalesce(bit_xor(hashtextextended(r.id::text || r.version, v.ma
 
 _REQUEST_MARK = f"""
 SELECT r.version + (r.status = 'pending' AND r.expires_at <= statement_timestamp())::int,
+       (SELECT count(*) || '-' || count(q.answered_at) FROM approvals_question q WHERE q.request_id = r.id)
+         || '-' || coalesce(right(r.amended_digest, 8), ''),
        ARRAY(SELECT right(d.id::text, 12) FROM approvals_decision d
               WHERE d.request_id = r.id AND d.voided_at IS NULL ORDER BY 1),
        statement_timestamp()
@@ -71,19 +74,23 @@ def queue_mark(user_id: UUID) -> QueueMark:
 
 @dataclass(frozen=True, slots=True)
 class RequestMark:
-    """What one request looked like at `at`: its version as seen, and its standing votes by the end of their ids."""
+    """What one request looked like at `at`: its version as seen, its content (how many questions were asked, and
+    answered, and the end of the edit's digest), and its standing votes by the end of their ids."""
 
     version: int
+    content: str
     votes: tuple[str, ...]
     at: datetime
 
     def __str__(self) -> str:
-        return ".".join([f"{self.version:x}", *self.votes])
+        return ".".join([f"{self.version:x}", self.content, *self.votes])
 
     @classmethod
-    def of(cls, seen: Seen, votes: Iterable[Decision]) -> RequestMark:
+    def of(cls, seen: Seen, votes: Iterable[Decision], questions: Collection[Question]) -> RequestMark:
         """The mark of what a page shows; equal to what `request_mark` reads while nothing changes."""
-        return cls(seen.version, tuple(sorted(vote.pk.hex[-12:] for vote in votes)), seen.now)
+        answered = sum(question.answered_at is not None for question in questions)
+        content = f"{len(questions)}-{answered}-{(seen.request.amended_digest or '')[-8:]}"
+        return cls(seen.version, content, tuple(sorted(vote.pk.hex[-12:] for vote in votes)), seen.now)
 
 
 def request_mark(user_id: UUID, request_id: UUID) -> RequestMark | None:
@@ -92,7 +99,7 @@ def request_mark(user_id: UUID, request_id: UUID) -> RequestMark | None:
     with connection.cursor() as cursor:
         cursor.execute(_REQUEST_MARK, {"user": user_id, "id": request_id, "roles": sorted(SEES_ALL)})
         row = cursor.fetchone()
-    return RequestMark(row[0], tuple(row[1]), row[2]) if row else None
+    return RequestMark(row[0], row[1], tuple(row[2]), row[3]) if row else None
 
 
 # Whoever commits after this long has been refused by the time limit of verbs (5 s), with a second's grace: a row
@@ -101,13 +108,15 @@ SETTLED_AFTER = timedelta(seconds=6)
 
 
 def arrived(person: Viewer, since: datetime, *, filled: Collection[UUID], limit: int) -> list[tuple[UUID, str]]:
-    """Id and risk of what came into this person's turn since a page was made at `since`; the caller leaves out what it
-    showed.
+    """Id and risk of what came into this person's turn, newly filed or by a reviewer's edit, since a page was made at
+    `since`; the caller leaves out what it showed.
 
-    Rows filed up to 6 s earlier are among them, because they may have become visible only afterwards.
+    Rows filed or edited up to 6 s earlier are among them, because they may have become visible only afterwards.
     """
-    rows = listing.your_turn(person, filled=filled).filter(created_at__gt=since - SETTLED_AFTER)
-    return list(rows.values_list("pk", "risk")[:limit])
+    from_here = since - SETTLED_AFTER
+    came = Q(created_at__gt=from_here) | Q(amended_at__gt=from_here)
+    rows = listing.your_turn(person, filled=filled).filter(came)
+    return list(rows.values_list("pk", "standing_risk")[:limit])
 
 
 def ended_since(person: Viewer, since: datetime, limit: int) -> list[Seen]:

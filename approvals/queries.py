@@ -12,13 +12,15 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import OperationalError, connection, transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
 from django.db.models.fields import DateTimeField, IntegerField
+from django.db.models.functions import JSONObject
 
 from agents.problems import Problem
+from approvals.errors import NotPending
 from approvals.lifecycle import EXPIRED_REASON
-from approvals.models import Request
+from approvals.models import Question, Request
 from approvals.states import Retry, Status
 from approvals.transactions import sqlstate_of
 
@@ -63,12 +65,23 @@ class Seen:
         return Retry.LATER.value if self.lapsed else self.request.retry
 
 
+_NEWEST_QUESTION = (
+    Question.objects.filter(request=OuterRef("pk"))
+    .order_by("-asked_at", "-id")
+    .values(
+        said=JSONObject(id="id", text="text", asked_at="asked_at", answer_text="answer_text", answered_at="answered_at")
+    )[:1]
+)
+
+
 def requests() -> QuerySet[Request]:
     """Requests with what every reader needs beside them; `seen_at` is the clock of the very read, `log_forks` how
-    many forks of the log were declared (a grant issued before one is void)."""
-    return Request.objects.select_related("agent", "agent__owner", "grant", "outcome", "policy").annotate(
+    many forks of the log were declared (a grant issued before one is void), `newest_question` the newest question as
+    `{"id", "text", "asked_at", "answer_text", "answered_at"}`, times in ISO 8601, or None."""
+    return Request.objects.select_related("agent", "agent__owner", "amended_by", "grant", "outcome", "policy").annotate(
         seen_at=RawSQL("clock_timestamp()", [], output_field=DateTimeField()),
         log_forks=RawSQL("(SELECT forks FROM audit_sealerstate WHERE id = 1)", [], output_field=IntegerField()),
+        newest_question=Subquery(_NEWEST_QUESTION),
     )
 
 
@@ -200,6 +213,21 @@ def locked(request_id: UUID) -> tuple[Request, datetime]:
     """The request under its row lock and the database's clock after the lock was taken; for verbs alone."""
     request = Request.objects.select_for_update(no_key=True).get(pk=request_id)
     return request, clock()
+
+
+def locked_pending_of(agent_id: UUID, request_id: UUID) -> tuple[Request, datetime]:
+    """The agent's own request under its row lock, pending and in time, and the clock; for verbs alone. Raises 404, or
+    409 `not-pending`."""
+    try:
+        request, now = locked(request_id)
+    except Request.DoesNotExist as error:
+        raise Problem("not-found", "There is nothing here that this key may see.") from error
+    if request.agent_id != agent_id:
+        raise Problem("not-found", "There is nothing here that this key may see.")
+    seen = Seen(request, now)
+    if seen.status is not Status.PENDING:
+        raise NotPending(seen.status.value)
+    return request, now
 
 
 def changed_versions(request_ids: Iterable[UUID]) -> dict[str, int]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from approvals import grants
-from approvals.models import Grant, Outcome
+from approvals.models import Grant, Outcome, Request
 from approvals.queries import Seen
 from approvals.states import Status
 from audit.canonical import timestamp
@@ -43,7 +43,7 @@ def request_document(seen: Seen) -> dict[str, Any]:
         "context": request.context,
         "created_at": timestamp(request.created_at),
         "expires_at": timestamp(request.expires_at),
-        "question": None,
+        "question": _question(request),
         "decision": _decision(seen),
         "grant": _token(seen),
         "outcome": None
@@ -54,6 +54,22 @@ def request_document(seen: Seen) -> dict[str, Any]:
             "detail": json.loads(outcome.detail_text) if outcome.detail_text is not None else None,
             "reported_at": timestamp(outcome.reported_at),
         },
+    }
+
+
+def _question(request: Request) -> dict[str, Any] | None:
+    """The newest question, and its answer; who asked is nobody's to learn."""
+    newest: dict[str, Any] | None = request.newest_question  # type: ignore[attr-defined]  # annotated by queries.requests
+    if newest is None:
+        return None
+    answered = newest["answered_at"] is not None
+    return {
+        "id": newest["id"],
+        "text": newest["text"],
+        "asked_at": _time(datetime.fromisoformat(newest["asked_at"])),
+        "answer": {"text": newest["answer_text"], "at": _time(datetime.fromisoformat(newest["answered_at"]))}
+        if answered
+        else None,
     }
 
 
@@ -69,7 +85,7 @@ def _decision(seen: Seen) -> dict[str, Any] | None:
         "retry": seen.retry,
         "stop": request.stop,
         "parameters": request.effective_parameters if approved else None,
-        "amended": approved and request.amended_text is not None,
+        "amended": approved and request.is_amended,
         "valid_until": _time(request.valid_until),
     }
 

@@ -61,7 +61,7 @@ def events(seen: Seen, decisions: Sequence[Decision], *, notes: bool) -> list[Ev
             Event(
                 decision.decided_at,
                 joined(words.name(decision.person), words.own(" ("), words.text(decision.person.email), words.own(")")),
-                _("approved") if decision.verdict == "approve" else _("rejected"),
+                _verdict(decision),
                 words.text(decision.rationale, multiline=True),
                 words.text(decision.note, multiline=True) if notes else (),
                 codes.get(decision.reason_code, ""),
@@ -79,6 +79,12 @@ def events(seen: Seen, decisions: Sequence[Decision], *, notes: bool) -> list[Ev
         said = _("reported success") if outcome.result == "succeeded" else _("reported failure")
         found.append(Event(outcome.reported_at, words.own(_("The executor")), said))
     return sorted(found, key=lambda event: event.at)
+
+
+def _verdict(decision: Decision) -> str:
+    if decision.edited_from:
+        return _("changed the parameters and approved that")
+    return _("approved") if decision.verdict == "approve" else _("rejected")
 
 
 def _end(seen: Seen, at: datetime) -> list[Event]:

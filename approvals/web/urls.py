@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from approvals.web import decide, export, history, preferences, queue, request, step_up, webhooks
+from approvals.web import ask, decide, export, history, preferences, queue, request, step_up, webhooks
 
 urlpatterns = [
     path("queue/", queue.show, name="queue"),
@@ -13,6 +13,7 @@ urlpatterns = [
     path("requests/<uuid:request_id>/poll/", request.poll, name="request_poll"),
     path("requests/<uuid:request_id>/parameters/", request.parameters, name="request_parameters"),
     path("requests/<uuid:request_id>/decide/", decide.decide, name="decide"),
+    path("requests/<uuid:request_id>/ask/", ask.ask, name="ask"),
     path("requests/<uuid:request_id>/step-up/", step_up.step_up, name="step_up"),
     path("history/", history.show, name="history"),
     path("history/export.csv", export.as_csv, name="history_csv"),
