@@ -92,7 +92,7 @@ def refuse_unfit(person: access.Viewer, seen: Seen, edit: Edit) -> None:
     if policies.ruling_on_edit(seen.request, edit.parameters) != ruling:
         raise ChangedMeanwhile("The policy changed while you were editing. Read it again before you decide.")
     if ruling.outcome == "blocked":
-        raise _unfit(f"Policy does not allow these parameters: {_why(ruling)}")
+        raise _unfit(_why(ruling))
     as_edited = copy(seen.request)
     _assign(as_edited, edit, person=person.user, at=seen.now)
     barred = access.why_not_approve(person, Seen(as_edited, seen.now), [])
@@ -155,9 +155,12 @@ def _assign(request: Request, edit: Edit, *, person: User, at: datetime) -> None
 
 def _why(ruling: Ruling) -> str:
     """A block in words for a reviewer; what the agent would hear speaks to the agent."""
+    problems = "; ".join(ruling.problems[:_POINTERS_TOLD])
+    if ruling.cause == "parameters":
+        return f"These parameters do not fit the action: {problems}"
     if ruling.cause == "not-permitted":
-        return "no rule permits them."
-    return "; ".join(ruling.problems[:_POINTERS_TOLD]) or ruling.reason
+        return "Policy does not allow these parameters: no rule permits them."
+    return f"Policy does not allow these parameters: {problems or ruling.reason}"
 
 
 def _unfit(sentence: str) -> Unfit:

@@ -99,7 +99,8 @@ def ruling_on_edit(request: Request, parameters: Any) -> Ruling:
     """What policy says where a pending request had these parameters and all else as filed: the version frozen into it
     is asked anew, and merged with the current one.
 
-    An edit never does without people: where policy would ask nobody, any one of the teams asked at filing is (ADR 0014).
+    An edit never does without people: where policy would ask nobody, one person of the teams asked at filing is (ADR
+    0014).
     """
     ask = asked_of(request, parameters)
     ruling = _merged(request, ask, version(request.policy_id).rule(ask))

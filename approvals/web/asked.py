@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from approvals.display.visible import Runs
 from approvals.models import Question
@@ -15,7 +16,17 @@ from approvals.queries import Seen
 from approvals.questions import QUESTIONS_AT_MOST
 from approvals.states import Status
 from approvals.web import words
-from approvals.web.pages import Exchange, Questions
+from approvals.web.pages import Event, Exchange, Questions
+
+
+def events(seen: Seen, asked: Sequence[Question]) -> list[Event]:
+    """That it was asked and answered, for the history; the words stand among the questions."""
+    found = []
+    for question in asked:
+        found.append(Event(question.asked_at, words.name(question.asked_by), _("asked the agent a question")))
+        if question.answered_at is not None:
+            found.append(Event(question.answered_at, words.text(seen.request.agent.slug), _("answered it")))
+    return found
 
 
 def questions(

@@ -102,7 +102,7 @@ def build(person: Viewer, seen: Seen, *, session_key: str, asked: Asked | None =
         rules=_rules(request, ruling),
         policy_version=str(request.policy.number) if request.policy else _("none"),
         says=_says(view.summary, view.rationale, masked=not open_to_me),
-        history=_history(seen, votes, fallen, notes=access.reads_notes(person, request, votes)),
+        history=_history(seen, votes, fallen, questions, notes=access.reads_notes(person, request, votes)),
         live=_live(seen, votes, questions),
         blast_unknown=view.blast_unknown,
         amendment=amended.amendment(request, masked=not open_to_me),
@@ -215,9 +215,17 @@ def _says(summary: Runs, explanation: Runs, *, masked: bool) -> AgentSays:
     return AgentSays(words.MASKED if summary else (), words.MASKED if explanation else ())
 
 
-def _history(seen: Seen, votes: Sequence[Decision], fallen: Sequence[Decision], *, notes: bool) -> list[Event]:
-    """What has happened, oldest first: decisions that stand and that fell, and why these did."""
-    events = [*standing.events(seen, [*votes, *fallen], notes=notes), *amended.voidings(fallen)]
+def _history(
+    seen: Seen,
+    votes: Sequence[Decision],
+    fallen: Sequence[Decision],
+    questions: Sequence[Question],
+    *,
+    notes: bool,
+) -> list[Event]:
+    """What has happened, oldest first: decisions that stand and that fell, and why these did, questions and answers."""
+    events = standing.events(seen, [*votes, *fallen], notes=notes)
+    events += [*amended.voidings(fallen), *asked_of_agent.events(seen, questions)]
     return sorted(events, key=lambda event: event.at)
 
 

@@ -54,6 +54,8 @@ def test_an_answer_is_shown_as_the_agents_unverified_word_and_spelt_out(cast: Ca
     answer(cast, request, "<b>ok</b> \u202e evil \u0430pple")
     page = page_of(client, request)
     assert "The agent answered unverified" in said(page)
+    assert "Sam Porter asked the agent a question" in said(page)
+    assert "helpdesk answered it" in said(page)
     assert "[U+202E]" in said(page)
     assert "\u202e" not in page.content.decode()
     assert "&lt;b&gt;ok&lt;/b&gt;" in page.content.decode()
