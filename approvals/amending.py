@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+
 from accounts.models import User
 from agents import wire
 from agents.problems import FieldError, Problem
@@ -45,6 +47,8 @@ class Edit:
 
 def parse(text: str) -> dict[str, Any]:
     """The parameters in a form's field, by the rules of a filing's; `Unfit` with a sentence for the field."""
+    if len(text.encode()) > settings.API_BODY_LIMIT_BYTES:  # as little as a filing may hold
+        raise _unfit("Parameters may be 256 KiB at most.")
     try:
         parameters = wire.parse_json(text.encode())
         if not isinstance(parameters, dict):
@@ -115,7 +119,6 @@ def apply(
     request.save(update_fields=list(AMENDMENT))
     in_force = policies.in_force()
     by, ruling, salt = Party("person", str(person.pk)), edit.ruling, bytes(request.digest_salt)
-    votes.void(standing, request=request, by=by, reason=VOID)
     record(
         Draft(
             type=EntryType.REQUEST_AMENDED,

@@ -208,7 +208,7 @@ def test_an_edit_that_policy_forbids_is_refused_in_its_words(cast: Cast) -> None
 def test_an_edit_that_no_rule_permits_is_refused(cast: Cast) -> None:
     request = file_request(cast)
     activate("when { context.parameters.amount_cents <= 10000 }", "when { context.parameters.amount_cents == 4200 }")
-    assert "no rule permits" in refused(request, cast["support1"], amount_cents=4_100)
+    assert "no rule permits them" in refused(request, cast["support1"], amount_cents=4_100)
 
 
 def test_an_edit_that_does_not_fit_the_catalogue_says_where(cast: Cast) -> None:
@@ -232,6 +232,7 @@ def test_an_edit_that_does_not_fit_the_catalogue_says_where(cast: Cast) -> None:
         ('{"amount_cents": 1, "currency": "USD", "a": ' + "[" * 32 + "]" * 32 + "}", "Nested more than 32"),
         ('{"amount_cents": 1, "currency": "USD", "a": ' + "[" * 9_999 + "]" * 9_999 + "}", "Nested more than 32"),
         (json.dumps({"amount_cents": 1, "currency": "USD", "a": [0] * 5_000}), "At most 5000 values"),
+        (json.dumps({"amount_cents": 1, "currency": "USD", "a": "x" * 262_144}), "256 KiB at most"),
     ],
 )
 def test_an_edit_keeps_to_the_rules_of_a_filing(cast: Cast, text: str, says: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -246,3 +248,18 @@ def test_a_kept_edit_of_what_no_longer_stands_is_not_given_back(cast: Cast, sign
         auth=totp_proof(),
     )  # fmt: skip
     assert json.loads(fields_of(client.get(address(request)))["parameters"])["rows"] == 11
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_an_export_says_that_its_parameters_are_an_edit(cast: Cast, signed_in: SignedIn, form: str) -> None:
+    filed, changed = file_request(cast), file_request(cast)
+    client = signed_in("support1")
+    amend(client, changed, 4_100)
+    answer = client.get(f"/history/export.{form}")
+    text = b"".join(answer.streaming_content).decode("utf-8-sig")  # type: ignore[attr-defined]
+    if form == "jsonl":
+        rows = [json.loads(line) for line in text.splitlines()]
+    else:
+        rows = list(csv.DictReader(io.StringIO(text)))
+    told = {row["id"]: str(row["amended"]).lower() for row in rows if row["id"]}
+    assert told == {str(filed.pk): "false", str(changed.pk): "true"}
