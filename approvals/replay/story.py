@@ -35,7 +35,7 @@ class Story:
 
     request: str
     agent: str = ""
-    status: Status | None = None
+    stands: Status | None = None
     expires_at: datetime | None = None
     decided_at: datetime | None = None
     asked: list[list[dict[str, Any]]] = field(default_factory=list)  # alternatives of {team, count}
@@ -59,21 +59,21 @@ def tell(request: str, leaves: Sequence[Leaf], owner_at: OwnerAt) -> Story:
         if leaf.ordinal != place:
             story.fault(f"entry {place} is missing")
             return story
-        if story.status is None and leaf.type not in ("request.filed", "refusal.recorded", "refusal.counted"):
+        if story.stands is None and leaf.type not in ("request.filed", "refusal.recorded", "refusal.counted"):
             story.fault(f"{leaf.type} before it was filed")
             return story
         reader = _READERS.get(leaf.type)
         if reader is not None:
             reader(story, leaf, owner_at)
-    if story.status is Status.APPROVED and story.grant is None:
+    if story.stands is Status.APPROVED and story.grant is None:
         story.fault("approved without a grant")
-    if story.grant is not None and story.status is not Status.APPROVED:
+    if story.grant is not None and story.stands is not Status.APPROVED:
         story.fault("a grant without an approval")
     return story
 
 
 def _filed(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
-    if story.status is not None:
+    if story.stands is not None:
         story.fault("filed twice")
         return
     facts = leaf.facts
@@ -81,7 +81,7 @@ def _filed(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
     story.agent = leaf.actor.id
     if transition_for(None, status) is None:
         story.fault(f"it began as {status}")
-    story.status = status
+    story.stands = status
     story.expires_at = datetime.fromisoformat(facts["expires_at"])
     story.asked, story.floor = facts["quorum"], facts["people_floor"]
     if status is Status.APPROVED and (story.asked or story.floor):
@@ -90,13 +90,13 @@ def _filed(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
 
 def _moved(to: Status) -> Callable[[Story, Leaf, OwnerAt], None]:
     def read(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
-        if story.status is to and story.decided_at is None and to in (Status.BLOCKED, Status.APPROVED):
+        if story.stands is to and story.decided_at is None and to in (Status.BLOCKED, Status.APPROVED):
             story.decided_at = leaf.at  # policy's own answer, in the entry after the filing
             return
-        if story.status is None or transition_for(story.status, to) is None:
-            story.fault(f"{story.status} became {to}")
+        if story.stands is None or transition_for(story.stands, to) is None:
+            story.fault(f"{story.stands} became {to}")
             return
-        story.status, story.decided_at = to, leaf.at
+        story.stands, story.decided_at = to, leaf.at
         if to is Status.APPROVED:
             _check_approval(story, leaf, owner_at)
         if to is Status.EXPIRED and story.expires_at is not None and leaf.at < story.expires_at:
@@ -145,8 +145,8 @@ def _requirement(asked: Sequence[Sequence[Mapping[str, Any]]]) -> quorum.Require
 
 def _decided(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
     facts = leaf.facts
-    if story.status is not Status.PENDING:
-        story.fault(f"decided while it was {story.status}")
+    if story.stands is not Status.PENDING:
+        story.fault(f"decided while it was {story.stands}")
     if story.expires_at is not None and leaf.at >= story.expires_at:
         story.fault("a decision at or after its deadline")
     if any(vote.person == leaf.actor.id and not vote.voided for vote in story.votes.values()):
@@ -156,7 +156,7 @@ def _decided(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
 
 def _void(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
     vote = story.votes.get(leaf.facts["decision"])
-    if vote is None or vote.voided or story.status is not Status.PENDING:
+    if vote is None or vote.voided or story.stands is not Status.PENDING:
         story.fault("a decision was voided that did not stand")
     else:
         vote.voided = True
@@ -172,7 +172,7 @@ def _granted(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
 def _redeemed(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
     if story.redeemed:
         story.fault("redeemed twice")
-    if story.status is not Status.APPROVED or story.grant != leaf.facts["grant"]:
+    if story.stands is not Status.APPROVED or story.grant != leaf.facts["grant"]:
         story.fault("redeemed without its approval")
     if story.valid_until is not None and leaf.at >= story.valid_until:
         story.fault("redeemed after it lapsed")

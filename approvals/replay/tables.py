@@ -99,12 +99,12 @@ def replay(*, said: Callable[[int], None] = lambda requests: None) -> Replay:
 
 def _differences(story: Story, row: Sequence[Any] | None) -> Iterator[str]:
     if row is None:
-        if story.status is not None:  # refusals may name what never was
+        if story.stands is not None:  # refusals may name what never was
             yield "entries without a row"
         return
     status, agent, expires_at, grant, redeemed, reported, decisions = row
-    if story.status is None or status != story.status.value:
-        yield f"the row says {status}, the log {story.status}"
+    if story.stands is None or status != story.stands.value:
+        yield f"the row says {status}, the log {story.stands}"
     if agent != story.agent:
         yield "the row names another agent than the log"
     if story.expires_at is not None and expires_at != story.expires_at:

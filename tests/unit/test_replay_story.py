@@ -152,6 +152,6 @@ def test_what_policy_allowed_without_people_has_its_grant_and_no_quorum() -> Non
         granted(0),
     )
     assert faults(*allowed) == []
-    assert tell(REQUEST.id, leaves(*allowed), lambda agent, at: None).status is Status.APPROVED
+    assert tell(REQUEST.id, leaves(*allowed), lambda agent, at: None).stands is Status.APPROVED
     asked = ("request.filed", HELPDESK, {**facts, "people_floor": 1}, 0.0)
     assert faults(asked, *allowed[1:]) == ["allowed without people where people were asked"]
