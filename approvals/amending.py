@@ -119,6 +119,7 @@ def apply(
     request.save(update_fields=list(AMENDMENT))
     in_force = policies.in_force()
     by, ruling, salt = Party("person", str(person.pk)), edit.ruling, bytes(request.digest_salt)
+    votes.void(standing, request=request, by=by, reason=VOID)
     record(
         Draft(
             type=EntryType.REQUEST_AMENDED,

@@ -39,12 +39,11 @@ def house(cast: Cast) -> dict[str, Request]:
     decide(made["edited"], cast["finance1"])
     decide(made["edited"], cast["finance2"], parameters='{"amount_cents": 40000, "currency": "USD"}')
     made["asked"] = file_request(cast, resource="order/6")
-    asked = {"person": cast["support1"], "request_id": made["asked"].pk, "auth": password_proof()}
-    question = questions.ask(text="Which parcel\nwas lost?", **asked)
-    questions.answer(
-        agent=cast.agent, request_id=made["asked"].pk, question=str(question.pk), text="Parcel \u202e7. " * 40
-    )
-    questions.ask(text="And when?", **asked)
+    for text in ("Which parcel\nwas lost?", "And when?"):
+        asked = questions.ask(person=cast["support1"], request_id=made["asked"].pk, text=text, auth=password_proof())
+        if "parcel" in text:
+            words = "Parcel \u202e7. " * 40
+            questions.answer(agent=cast.agent, request_id=made["asked"].pk, question=str(asked.pk), text=words)
     made["again"] = file_request(cast, resource="order/9", parameters={"amount_cents": 6_900})
     return made
 

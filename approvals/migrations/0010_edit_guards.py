@@ -184,6 +184,6 @@ DROP FUNCTION approvals_edit_recorded, approvals_question_guard CASCADE;
 
 
 class Migration(migrations.Migration):
-    dependencies = (("approvals", "0008_amendments_and_questions"), ("audit", "0003_bounds"))
+    dependencies = (("approvals", "0009_amendments_and_questions"), ("audit", "0003_bounds"))
 
     operations = (migrations.RunSQL(REQUESTS + SEATS + DECISIONS + QUESTIONS + PATHS, UNDO),)

@@ -12,7 +12,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("agents", "0001_initial"),
-        ("approvals", "0007_notifications"),
+        ("approvals", "0008_words"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
