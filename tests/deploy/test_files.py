@@ -66,9 +66,7 @@ def test_in_compose_each_process_has_the_password_of_its_own_role_and_the_sealer
 
 def test_in_kubernetes_pods_are_unprivileged_and_the_sealer_alone_has_the_logs_key() -> None:
     (settings_map,) = documents(DEPLOY / "kubernetes" / "settings.yaml")
-    assert not any(
-        re.search(r"://[^@/]*:[^@/]*@", value) for value in settings_map["data"].values()
-    )
+    assert not any(re.search(r"://[^@/]*:[^@/]*@", value) for value in settings_map["data"].values())
     pods = [
         (document["metadata"]["name"], document["spec"]["template"]["spec"])
         for path in MANIFESTS
