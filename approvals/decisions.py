@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from accounts import second_factor
+from accounts import acting, second_factor
 from accounts.models import Membership, Team, User
 from approvals import access, grants, lifecycle, listing, policies, queries, rationale, viewing
 from approvals.errors import (
@@ -97,8 +97,8 @@ def _named_in(form: Form) -> str | None:
 def _decide(
     *, person: User, session_key: str, request_id: UUID, form: Form, auth: Authentication, looked: _Looked
 ) -> Request:
+    acting.hold_active(person)  # first: whoever deactivates or unseats them locks the person before their requests
     request, now = queries.locked(request_id)
-    person.refresh_from_db(fields=["is_active"])
     try:
         votes = listing.votes_of([request.pk]).get(request.pk, [])
         _refuse_replay(person, form)
