@@ -7,17 +7,17 @@ the relation's name: agents are a floor above.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from allauth.mfa.models import Authenticator
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db import connection
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Lower, Now
 
 from accounts.models import AccessLine, AccessReview, Invitation, RightsChange, Role, RoleGrant, Team, User
+from accounts.people import teams_and_roles_of
+from accounts.reviews import due
 
 READERS = frozenset({Role.ADMINISTRATOR, Role.AUDITOR, Role.LEADERSHIP})
 _LIVE = Q(expires_at__isnull=True) | Q(expires_at__gt=Now())
@@ -200,24 +200,13 @@ class Rights:
     """What the frame of every page shows of somebody's rights."""
 
     reads_people: bool = False
-    administers: bool = False
-    last_review: datetime | None = None
-    review_over: bool = False
+    review_over: bool = False  # asked for administrators alone
 
 
 def rights_of(user: Any) -> Rights:
-    """For the frame of a page: whether people's pages are there for this person, and whether a review is overdue; one
-    query."""
+    """For the frame of a page: whether people's pages are there for this person, and whether they should review
+    access. No query where the page has read this person's roles, one more for an administrator."""
     if not user.is_authenticated:
         return Rights()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT ARRAY(SELECT role FROM accounts_rolegrant WHERE user_id = %s"
-            " AND (expires_at IS NULL OR expires_at > now())), last,"
-            " coalesce(last, (SELECT min(created_at) FROM accounts_user)) + interval '92 days' <= now()"
-            " FROM (SELECT max(signed_at) AS last FROM accounts_accessreview) AS reviews",
-            [user.pk],
-        )
-        names, last, over = cursor.fetchone()
-    roles = {Role(name) for name in names}
-    return Rights(bool(roles & READERS), Role.ADMINISTRATOR in roles, last, bool(over))
+    roles = user.roles_seen if user.roles_seen is not None else teams_and_roles_of(user)[1]
+    return Rights(bool(roles & READERS), Role.ADMINISTRATOR in roles and due().over)

@@ -59,6 +59,9 @@ class User(AbstractBaseUser):
     sessions_epoch = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(db_default=Now())
 
+    # As `people.teams_and_roles_of` read them last: for the frame of a page, and for no rule.
+    roles_seen: frozenset[Role] | None = None
+
     objects: ClassVar[UserManager] = UserManager()
 
     USERNAME_FIELD = "email"

@@ -174,4 +174,5 @@ def teams_and_roles_of(user: User) -> tuple[frozenset[str], frozenset[Role]]:
             {"user": user.pk},
         )
         teams, roles = cursor.fetchone()
-    return frozenset(teams), frozenset(Role(role) for role in roles)
+    user.roles_seen = frozenset(Role(role) for role in roles)
+    return frozenset(teams), user.roles_seen

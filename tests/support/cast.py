@@ -78,8 +78,7 @@ def make_cast(*, sign_in: Collection[str] = (), only: Collection[str] | None = N
         if only is None or name in only or name == "owner1":
             made[name] = make_person(name, teams=[teams[slug] for slug in seats], roles=roles)
     for name in sign_in:
-        User.objects.filter(pk=made[name].pk).update(password=_hashed_once())
-        made[name].refresh_from_db()
+        password_set(made[name])
     agent = registration.register_agent(
         by=SETTING_UP, slug="helpdesk", purpose="Answers tickets.", owner=made["owner1"], level=3
     )
@@ -106,6 +105,12 @@ def make_person(name: str, *, teams: Collection[Team] = (), roles: Collection[Ro
     for role in roles:
         people.give_role(by=SETTING_UP, user=person, role=role)
     return person
+
+
+def password_set(person: User) -> None:
+    """They sign in by `PASSWORD` from now on."""
+    User.objects.filter(pk=person.pk).update(password=_hashed_once())
+    person.refresh_from_db()
 
 
 @cache
