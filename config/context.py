@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
@@ -14,7 +15,7 @@ THEMES = ("light", "dark", "system")
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
-    """`theme`, `now`, `now_ms`, `nav`, `rights` and `queue_count` as `templates/base.html` reads them."""
+    """`theme`, `now`, `now_ms`, `nav`, `oidc`, `rights` and `queue_count` as `templates/base.html` reads them."""
     theme = request.COOKIES.get("theme", "system")
     now = datetime.now(UTC)
     if request.path.startswith(("/queue/", "/requests/")):
@@ -28,6 +29,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "now": now,
         "now_ms": int(now.timestamp() * 1000),
         "nav": nav,
+        "oidc": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
         "rights": SimpleLazyObject(lambda: rights_of(request.user)),
         "queue_count": None,
     }
