@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -12,11 +13,13 @@ from django.test import Client
 
 from accounts.models import Invitation, Role, RoleGrant, Team, User
 from accounts.people import teams_and_roles_of
+from config.logs import without_keys
 from tests.support import services
 from tests.support.cast import PASSWORD, Cast, make_person
 from tests.support.colleagues import at, make_house, post
 from tests.support.forms import said
 from tests.support.leaves import entries
+from tests.web.test_budgets import HTML, LIST, cost
 
 NEW = "a wholly different passphrase"
 INVITED = {"email": "new@example.test", "name": "Nina New"}
@@ -266,3 +269,25 @@ def test_the_database_has_one_open_link_a_person(cast: Cast) -> None:
     person, _ = invite(at(cast["admin1"]))
     with pytest.raises(IntegrityError):
         Invitation(kind="reset", person=person, token_sha256=b"x" * 32, expires_at=datetime.now(UTC)).save()
+
+
+# ---- what pages cost, and what logs keep
+
+
+def test_lists_cost_no_more_with_more_people_and_no_more_than_they_may(cast: Cast) -> None:
+    admin = at(cast["admin1"])
+    admin.post("/reviews/access/", {"act": "begin"})
+    urls = ("/people/", "/teams/", "/teams/support/", f"/people/{cast['support1'].pk}/", "/reviews/access/")
+    few = {url: cost(admin, url)[0] for url in urls}
+    for number in range(30):
+        make_person(f"crowd{number:02}", teams=[cast.teams["support"]], roles=[Role.LEADERSHIP])
+    for url in urls:
+        queries, size = cost(admin, url)
+        assert queries == few[url], url
+        assert queries <= LIST, url
+        assert size <= HTML, url
+
+
+def test_no_log_keeps_a_link() -> None:
+    event: dict[str, Any] = {"request": "GET /accounts/setup/dG9rZW4/", "event": "request_started"}
+    assert without_keys(None, "info", event)["request"] == "GET /accounts/setup/***/"
