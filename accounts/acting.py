@@ -6,6 +6,7 @@ person. A decision locks its person likewise, before its request (`hold_active`)
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,13 @@ class Refused(Exception):
     def __init__(self, sentence: str, field: str = "") -> None:
         super().__init__(sentence)
         self.field = field
+
+
+def all_seen(text: str, field: str) -> str:
+    """The text, refused where it holds characters that cannot be seen, so that no page need spell them out."""
+    if any(unicodedata.category(character)[0] == "C" for character in text):
+        raise Refused("This holds characters that cannot be seen.", field)
+    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from accounts import people
-from accounts.acting import Acting, Refused, administrators, changing, locked, one_at_a_time
+from accounts.acting import Acting, Refused, administrators, all_seen, changing, locked, one_at_a_time
 from accounts.departures import holds_a_role_of_two
 from accounts.membership import AUDITOR_FOR
 from accounts.models import TWO_PEOPLE, Invitation, Role, Team, User
@@ -156,8 +156,7 @@ def accept(*, token: str, password: str) -> User:
         raise Refused("This link was used already, or it is too old.")
     validate_password(password, person)
     person.set_password(password)
-    person.sessions_epoch += 1
-    person.save(update_fields=["password", "sessions_epoch"])
+    person.save(update_fields=["password"])  # which ends the sessions that the old one began
     Invitation.objects.filter(pk=invitation.pk).update(accepted_at=Now())
     if invitation.kind == Invitation.Kind.RESET:
         for factor in Authenticator.objects.filter(user=person):
@@ -182,17 +181,15 @@ def fit_email(email: str) -> str:
         raise Refused("This is no e-mail address.", "email") from error
     if len(email) > 254:
         raise Refused("This address is too long.", "email")
-    return email
+    return all_seen(email, "email")
 
 
 def fit_name(name: str) -> str:
-    """The name as it is kept. Characters that cannot be seen are refused here, so that no page need spell them out."""
+    """The name as it is kept; `Refused` where it is none."""
     name = " ".join(unicodedata.normalize("NFC", name).split())
     if not 1 <= len(name) <= 100:
         raise Refused("A name has 1 to 100 characters.", "name")
-    if any(unicodedata.category(character)[0] == "C" for character in name):
-        raise Refused("This name holds characters that cannot be seen.", "name")
-    return name
+    return all_seen(name, "name")
 
 
 def _open(token: str) -> QuerySet[Invitation]:

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from accounts import people
-from accounts.acting import Acting, Refused, changing, locked
+from accounts.acting import Acting, Refused, all_seen, changing, locked
 from accounts.models import TWO_PEOPLE, Membership, Role, RoleGrant, Team, User
 from accounts.signals import rights_shrank
 
@@ -91,12 +91,12 @@ def shrank(by: Acting, person: User, sentence: str) -> None:
 
 def clean(reason: str, *, asked: bool = False) -> str:
     """The reason as it is kept; refused where it is too long, or missing where one is asked for."""
-    reason = reason.replace("\x00", "").strip()
+    reason = " ".join(reason.split())
     if asked and not reason:
         raise Refused("Say why.", "reason")
     if len(reason) > LONGEST_REASON:
         raise Refused(f"Say it in {LONGEST_REASON} characters.", "reason")
-    return reason
+    return all_seen(reason, "reason")
 
 
 def _another(by: Acting, person_id: UUID) -> User:

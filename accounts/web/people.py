@@ -109,7 +109,7 @@ def seats(request: HttpRequest, person_id: UUID) -> HttpResponse:
         act(by=by, person_id=person_id, team=team, reason=request.POST.get("reason", ""))
         return _("Their teams were changed.")
 
-    return _done(request, person_id, acting(request), change)
+    return _done(request, person_id, change)
 
 
 @door
@@ -127,6 +127,8 @@ def roles(request: HttpRequest, person_id: UUID) -> HttpResponse:
         if role is None:
             raise Refused(_("Choose a role."), "role")
         if role in TWO_PEOPLE:
+            if request.POST.get("until"):
+                raise Refused(_("A role that takes two has no end: it is taken back by two."), "until")
             kind = Kind.GIVE if giving else Kind.TAKE
             return _proposed(two_people.propose(by=by, person_id=person_id, kind=kind, role=role, reason=reason))
         if giving:
@@ -136,7 +138,7 @@ def roles(request: HttpRequest, person_id: UUID) -> HttpResponse:
             membership.take(by=by, person_id=person_id, role=role, reason=reason)
         return _("Their roles were changed.")
 
-    return _done(request, person_id, _by(request, person_id, afresh=role in TWO_PEOPLE), change)
+    return _done(request, person_id, change, afresh=role in TWO_PEOPLE)
 
 
 @door
@@ -162,7 +164,7 @@ def sign_out(request: HttpRequest, person_id: UUID) -> HttpResponse:
         departures.end_sessions(by=by, person_id=person_id)
         return _("They are signed out everywhere.")
 
-    return _done(request, person_id, acting(request), change)
+    return _done(request, person_id, change)
 
 
 @door
@@ -172,7 +174,7 @@ def new_link(request: HttpRequest, person_id: UUID) -> HttpResponse:
     """POST /people/<id>/link/: a one-time link, sent and shown this once; where it takes two, proposed."""
     of_two = _takes_two(person_id)
     try:
-        by = _by(request, person_id, afresh=of_two)
+        by = acting_afresh(request) if of_two else acting(request)
         if of_two:
             reason = request.POST.get("reason", "")
             said = _proposed(two_people.propose(by=by, person_id=person_id, kind=Kind.RESET, reason=reason))
@@ -225,11 +227,7 @@ def _one_or_two(
         alone(by=by, person_id=person_id, reason=reason)
         return done
 
-    return _done(request, person_id, _by(request, person_id, afresh=of_two), change)
-
-
-def _by(request: HttpRequest, person_id: UUID, *, afresh: bool) -> Acting:
-    return acting_afresh(request) if afresh else acting(request)
+    return _done(request, person_id, change, afresh=of_two)
 
 
 def _takes_two(person_id: UUID) -> bool:
@@ -258,11 +256,14 @@ def _end_of(day: str) -> datetime | None:
     return datetime(parsed.year, parsed.month, parsed.day, 23, 59, 59, tzinfo=UTC)
 
 
-def _done(request: HttpRequest, person_id: UUID, by: Acting, change: Callable[[Acting], str]) -> HttpResponse:
+def _done(
+    request: HttpRequest, person_id: UUID, change: Callable[[Acting], str], *, afresh: bool = False
+) -> HttpResponse:
+    by = acting(request)
     if directory.person(person_id) is None:
         raise Http404
     try:
-        said = change(by)
+        said = change(acting_afresh(request) if afresh else by)
     except Refused as refused:
         return _refused(request, person_id, refused)
     messages.success(request, said)

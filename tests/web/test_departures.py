@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -10,9 +11,12 @@ from django.test import Client
 from accounts.models import Invitation, Membership, RightsChange, Role, RoleGrant, User
 from accounts.people import teams_and_roles_of
 from agents import registration
+from agents.authentication import credential_for
 from agents.models import Credential, Scope
+from agents.problems import Problem
+from approvals import queries
 from approvals.models import Decision
-from tests.support import sealing
+from tests.support import codes, sealing
 from tests.support.cast import SETTING_UP, Cast, decide, file_request
 from tests.support.colleagues import answer, at, make_house, post
 from tests.support.forms import said
@@ -151,3 +155,23 @@ def test_the_list_says_whose_agents_nobody_answers_for(cast: Cast) -> None:
     told = said(admin.get("/people/"))
     assert "Nobody answers for these agents" in told
     assert "helpdesk" in told
+
+
+def test_an_auditors_key_ends_with_the_day_the_role_was_given_for(cast: Cast) -> None:
+    header = f"Bearer {cast.keys['auditor']}"
+    assert credential_for(header).auditor == cast["auditor1"]
+    RoleGrant.objects.filter(user=cast["auditor1"]).update(expires_at=queries.clock() - timedelta(seconds=1))
+    with pytest.raises(Problem):
+        credential_for(header)
+    assert credential_for(f"Bearer {cast.keys['agent']}").agent == cast.agent
+
+
+def test_who_has_no_way_to_confirm_signs_in_anew_for_what_takes_two(cast: Cast) -> None:
+    admin = at(cast["admin1"])
+    codes.move(admin, at=-301)
+    User.objects.filter(pk=cast["admin1"].pk).update(password="!no way")
+    admin.force_login(User.objects.get(pk=cast["admin1"].pk))  # as through a provider, by a proof that is old
+    told = post(admin, cast["admin3"], "deactivate", **WHY)
+    assert told.status_code == 422
+    assert "less than 5 minutes old" in said(told)
+    assert not RightsChange.objects.exists()

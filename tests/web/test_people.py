@@ -157,8 +157,9 @@ def test_an_invitation_gives_no_role_that_takes_two(cast: Cast) -> None:
     [
         ({"email": "SUPPORT1@example.test"}, "Somebody has this address already."),
         ({"email": "nobody"}, "This is no e-mail address."),
+        ({"email": "nina@ex\u202eample.test"}, "This holds characters that cannot be seen."),
         ({"name": " "}, "A name has 1 to 100 characters."),
-        ({"name": "Nina \u202ewen"}, "This name holds characters that cannot be seen."),
+        ({"name": "Nina \u202ewen"}, "This holds characters that cannot be seen."),
     ],
 )
 def test_what_cannot_be_invited_is_422_with_what_was_typed(cast: Cast, fields: dict[str, str], sentence: str) -> None:
@@ -242,6 +243,13 @@ def test_an_auditor_is_one_until_the_day_given_by_the_databases_clock(cast: Cast
 def test_an_auditor_has_an_end_in_the_future_or_a_reason(cast: Cast, fields: dict[str, str], status: int) -> None:
     answer = post(at(cast["admin1"]), cast["support1"], "roles", act="give", role="auditor", **fields)
     assert answer.status_code == status
+
+
+def test_a_reason_is_one_that_can_be_read(cast: Cast) -> None:
+    admin, person = at(cast["admin1"]), cast["support1"]
+    for reason in ("It is \u202eso", "x" * 501, "a\x00b"):
+        assert post(admin, person, "teams", act="seat", team="finance", reason=reason).status_code == 422, reason
+    assert post(admin, person, "teams", act="seat", team="finance", reason=" It is  so ").status_code == 303
 
 
 def test_a_team_is_made_once_and_its_slug_is_one_that_policy_can_name(cast: Cast) -> None:

@@ -163,6 +163,12 @@ def test_what_takes_two_asks_for_a_sign_in_less_than_five_minutes_old_and_is_the
     )  # one suffices: no such question
 
 
+def test_a_role_of_two_has_no_end_that_would_go_unseen(cast: Cast) -> None:
+    fields = {"act": "give", "role": "administrator", "until": "2999-12-31", **WHY}
+    assert post(at(cast["admin1"]), cast["support1"], "roles", **fields).status_code == 422
+    assert not RightsChange.objects.exists()
+
+
 def test_the_verbs_for_one_administrator_refuse_what_takes_two(cast: Cast) -> None:
     from accounts import departures, invitations, membership
     from accounts.acting import Refused
