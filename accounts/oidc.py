@@ -16,7 +16,6 @@ from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.internal import jwtkit
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialLogin
-from allauth.socialaccount.providers.base import AuthProcess
 from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
@@ -34,7 +33,7 @@ from audit.entries import Draft, Personal, record
 from audit.types import EntryType
 
 PROVIDER = "oidc"
-#: Signatures by the provider's private key alone: `none`, and a secret used as a key, are refused.
+#: Signatures by a private key alone: what a shared secret signs, whoever shares it can sign.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 log = structlog.get_logger(__name__)
 
@@ -139,8 +138,6 @@ class PeopleOnly(DefaultSocialAccountAdapter):
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         """Let in who is linked or is matched now; refuse anybody else, without saying which."""
-        if sociallogin.state.get("process") != AuthProcess.LOGIN:
-            refuse(request, "process")
         if not sociallogin.is_existing:
             person = _matched(sociallogin)
             if person is None:

@@ -21,6 +21,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 
 CLIENT, SECRET = "countersign", "the client's secret"
+SHARED = OctKey.import_key("a secret that is none, for all can read it", {"kid": "secret", "alg": "HS256"})
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Provider:
     audience: str = CLIENT
     algorithm: str = "RS256"
     expires_in: int = 300
+    published_secret: bool = False  # signs with a shared secret, and publishes that
     foreign_key: bool = False  # signs with a key that it does not publish
     without_id_token: bool = False
     key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "one", "alg": "RS256", "use": "sig"}))
@@ -60,6 +62,8 @@ class Provider:
         if self.algorithm == "none":
             parts = [json.dumps(part).encode() for part in ({"alg": "none", "kid": "one"}, body)]
             return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + "."
+        if self.published_secret:
+            return jwt.encode({"alg": "HS256", "kid": "secret"}, body, SHARED)
         if self.algorithm == "HS256":  # the public key, used as a secret
             return jwt.encode({"alg": "HS256", "kid": "one"}, body, OctKey.import_key(self.key.as_pem(private=False)))
         key = RSAKey.generate_key(2048, {"kid": "one"}) if self.foreign_key else self.key
@@ -76,7 +80,8 @@ class Provider:
                 "jwks_uri": f"{self.url}/jwks",
             }
         if path == "/jwks":
-            return {"keys": [self.key.as_dict(private=False)]}
+            shared = [SHARED.as_dict(private=True)] if self.published_secret else []
+            return {"keys": [self.key.as_dict(private=False), *shared]}
         if path == "/userinfo":
             return (self.claims if self.told is None else self.told) if authorization == "Bearer access" else None
         asked = self.asked.pop(form.get("code", ""), None)  # a code is good once

@@ -137,6 +137,7 @@ def test_another_issuers_person_of_the_same_name_is_somebody_else(
         {"foreign_key": True},
         {"algorithm": "none"},
         {"algorithm": "HS256"},
+        {"published_secret": True},
         {"audience": "another client"},
         {"expires_in": -60},
         {"without_id_token": True},
