@@ -24,6 +24,7 @@ from approvals.rules.ruling import Ruling
 from approvals.states import Status
 from audit.entries import Authentication
 
+HALTED = "This agent is stopped, so nothing of it is decided; its request is being withdrawn."
 SEES_ALL = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
 
 
@@ -112,6 +113,8 @@ def why_not_reject(person: Viewer, seen: Seen, votes: list[Decision]) -> str:
         return "This account is not active."
     if seen.status is not Status.PENDING:
         return f"This request is {seen.status}; nothing is left to decide."
+    if seen.halted:
+        return HALTED
     if any(vote.person_id == person.user.pk and vote.voided_at is None for vote in votes):
         return "You have decided on this request already."
     if seen.request.agent.owner_id == person.user.pk:

@@ -23,6 +23,7 @@ from approvals.errors import (
     NotYours,
     SameDecisionAgain,
     StepUpNeeded,
+    Stopped,
     TooLate,
     Unfit,
 )
@@ -68,6 +69,8 @@ def decide(*, person: User, session_key: str, request_id: UUID, form: Form, auth
             person=person, session_key=session_key, request_id=request_id, form=form, auth=auth, looked=looked
         )
     except Guarded as guarded:
+        if guarded.kind == "stopped":  # all agents were stopped between the check and the commit
+            raise Stopped(access.HALTED) from guarded
         if guarded.kind != "late":
             raise
         # The deadline passed between the check under the lock and the commit: the trigger held.
@@ -158,6 +161,8 @@ def _refuse_late(seen: Seen) -> None:
         raise TooLate(f"This request expired at {seen.request.expires_at:%H:%M:%S} UTC, denied by default.")
     if seen.status is not Status.PENDING:
         raise AlreadyDecided(f"This request is {seen.status} already.")
+    if seen.halted:
+        raise Stopped(access.HALTED)
 
 
 def _refuse_unentitled(person: access.Viewer, seen: Seen, votes: list[Decision], verdict: str) -> None:

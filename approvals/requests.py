@@ -13,6 +13,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from agents import permission
 from agents.models import Agent, Credential
 from agents.problems import Problem
 from approvals import grants, lifecycle, policies, queries
@@ -45,13 +46,14 @@ class Filing:
 @verb
 def file(*, agent: Agent, credential: Credential, filing: Filing) -> Request:
     """File a request: policy rules at once; the request begins pending, approved (nobody need agree) or blocked."""
+    may = permission.held(agent.pk)
     text = canonical(filing.parameters)
     digest = digest_of(text)
     in_force = policies.in_force()
     recent, now = queries.history_of(agent.pk, action=filing.action, resource=filing.resource, parameters_digest=digest)
     ask = Ask(
         agent=agent.slug,
-        level=agent.level,
+        level=may.level,
         phase="full",
         action=filing.action,
         resource=filing.resource,
@@ -60,17 +62,16 @@ def file(*, agent: Agent, credential: Credential, filing: Filing) -> Request:
         weekday=now.isoweekday(),
         recent=recent,
     )
-    suspended = agent.state == Agent.State.SUSPENDED
-    if suspended:
-        ruling = blocked(answers.SUSPENDED, "suspended")
+    if may.ended:
+        ruling = blocked(answers.SUSPENDED, "stopped" if may.stopped else "suspended")
     elif recent["same_denied"]:  # a person said no to exactly this within 24 h: denial sticks
         ruling = blocked(answers.REPEATS_A_DENIAL, "repeats-denial")
     else:
         ruling = in_force.rule(ask)
     if ruling.outcome == "allowed":
         ruling = _unless_unsignable(ruling, now)
-    request = _made(agent, credential, filing, text, digest, ruling, ask, in_force.version_id, now)
-    _begin(request, ruling, stop=suspended)
+    request = _made(agent, credential, filing, text, digest, ruling, ask, in_force.version_id, now, may.epoch)
+    _begin(request, ruling, stop=may.ended)
     _record_filing(request, ruling, in_force.digest)
     if request.status != Status.PENDING:
         _record_ruling(request, ruling)
@@ -98,6 +99,7 @@ def _made(
     ask: Ask,
     version_id: UUID | None,
     now: datetime,
+    epoch: int,
 ) -> Request:
     seconds = min(ruling.timeout_seconds, filing.timeout_seconds or ruling.timeout_seconds)
     requirement = ruling.requirement or ()
@@ -129,6 +131,7 @@ def _made(
         ],
         people_floor=ruling.floor_people if ruling.outcome == "people" else 0,
         valid_seconds=ruling.valid_seconds,
+        epoch=epoch,
     )
 
 

@@ -57,6 +57,7 @@ class Request(models.Model):
     amended_digest = models.CharField(max_length=71, null=True)
     valid_seconds = models.PositiveIntegerField(default=3600)
     valid_until = models.DateTimeField(null=True)
+    epoch = models.PositiveIntegerField(db_default=0)  # stops of all agents begun before it was filed
 
     class Meta:
         constraints = (
@@ -84,6 +85,7 @@ class Request(models.Model):
                 condition=Q(status="rejected"),
                 name="denials_of_a_thing",
             ),
+            models.Index(fields=["epoch"], condition=Q(status="pending"), name="pending_by_epoch"),
             GinIndex(fields=["teams"], condition=Q(status="pending"), name="pending_by_team"),
             GinIndex(SearchVector("action", "resource", "summary", config="simple"), name="requests_by_words"),
         )
