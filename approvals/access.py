@@ -26,6 +26,8 @@ from audit.entries import Authentication
 
 HALTED = "This agent is stopped, so nothing of it is decided; its request is being withdrawn."
 SEES_ALL = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
+SEES_AGENTS = SEES_ALL | {Role.LEADERSHIP}
+STOPS_AGENTS = frozenset({Role.ADMINISTRATOR, Role.LEADERSHIP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,42 @@ def administrator(user: User) -> Viewer:
     """The person as an administrator; for anyone else administrators' pages are not there (404)."""
     person = viewer(user)
     if Role.ADMINISTRATOR not in person.roles:
+        raise Http404
+    return person
+
+
+def agents_of(person: Viewer) -> QuerySet[Agent]:
+    """The agents this person may see: all for administrators, auditors and leadership, else those they answer for."""
+    rows = Agent.objects.select_related("owner")
+    return rows if person.roles & SEES_AGENTS else rows.filter(owner=person.user)
+
+
+def agent_to_see(person: Viewer, slug: str) -> Agent:
+    """The agent of that slug; 404 where this person may not see it."""
+    agent = agents_of(person).filter(slug=slug).first()
+    if agent is None:
+        raise Http404
+    return agent
+
+
+def may_suspend(person: Viewer, agent: Agent) -> bool:
+    """Whoever answers for an agent may always stop it; so may administrators and leadership."""
+    return bool(person.roles & STOPS_AGENTS) or agent.owner_id == person.user.pk
+
+
+def why_not_resume(person: Viewer, agent: Agent) -> str:
+    """The sentence that says why this person cannot let a suspended agent ask again; empty where they can."""
+    if agent.owner_id == person.user.pk:
+        return "You answer for this agent, so somebody else lets it ask again."
+    if Role.ADMINISTRATOR not in person.roles:
+        return "An administrator who does not answer for this agent lets it ask again."
+    return ""
+
+
+def stopper(user: User) -> Viewer:
+    """The person as one who may stop all agents, or lift a stop; for anyone else that page is not there (404)."""
+    person = viewer(user)
+    if not person.roles & STOPS_AGENTS:
         raise Http404
     return person
 

@@ -1,27 +1,42 @@
-"""What every template is given beside its own page; no query is made for it."""
+"""What every template is given beside its own page; one query, and only where the frame of a whole page is drawn."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db import DatabaseError
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from accounts.models import User
+from approvals import roster
 
 THEMES = ("light", "dark", "system")
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
-    """`theme`, `now`, `now_ms`, `nav` and `queue_count` as `templates/base.html` reads them."""
+    """`theme`, `now`, `now_ms`, `nav`, `queue_count` and `frame` as `templates/base.html` reads them."""
     theme = request.COOKIES.get("theme", "system")
     now = datetime.now(UTC)
     if request.path.startswith(("/queue/", "/requests/")):
         nav = "queue"
     else:
-        nav = "history" if request.path.startswith("/history/") else ""
+        nav = next((name for name in ("history", "agents") if request.path.startswith(f"/{name}/")), "")
     return {
         "theme": theme if theme in THEMES else "system",
         "now": now,
         "now_ms": int(now.timestamp() * 1000),
         "nav": nav,
         "queue_count": None,
+        "frame": SimpleLazyObject(lambda: _frame(request)),  # asked where base.html is drawn; fragments don't
     }
+
+
+def _frame(request: HttpRequest) -> roster.Frame | None:
+    """What every page's frame says of agents; None for who is not signed in, and where the database is away."""
+    user = getattr(request, "user", None)
+    try:
+        return roster.frame(user) if isinstance(user, User) else None
+    except DatabaseError:
+        return None

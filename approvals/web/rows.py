@@ -97,7 +97,9 @@ def result_of(seen: Seen, votes: Sequence[Decision]) -> Runs:
     return words.own(
         {
             Status.EXPIRED: _("Expired, denied by default"),
-            Status.WITHDRAWN: _("Withdrawn by the agent"),
+            Status.WITHDRAWN: _("Withdrawn: the agent was stopped")
+            if seen.request.stop
+            else _("Withdrawn by the agent"),
             Status.BLOCKED: _("Blocked by policy"),
         }.get(seen.status, "")
     )

@@ -87,7 +87,9 @@ def _end(seen: Seen, at: datetime) -> list[Event]:
     unattended = not seen.request.teams
     ends = {
         Status.EXPIRED: (words.own(_("The deadline")), _("passed: denied by default")),
-        Status.WITHDRAWN: (words.text(seen.request.agent.slug), _("withdrew this")),
+        Status.WITHDRAWN: (words.own(_("Countersign")), _("withdrew this: the agent was stopped"))
+        if seen.request.stop
+        else (words.text(seen.request.agent.slug), _("withdrew this")),
         Status.BLOCKED: (by_policy, _("blocked this")),
         Status.APPROVED: (
             by_policy if unattended else words.own(_("The quorum")),

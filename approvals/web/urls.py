@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from approvals.web import decide, export, history, preferences, queue, request, step_up, webhooks
+from approvals.web import agents, decide, export, history, preferences, queue, request, step_up, stop, webhooks
 
 urlpatterns = [
     path("queue/", queue.show, name="queue"),
@@ -17,6 +17,12 @@ urlpatterns = [
     path("history/", history.show, name="history"),
     path("history/export.csv", export.as_csv, name="history_csv"),
     path("history/export.jsonl", export.as_jsonl, name="history_jsonl"),
+    path("agents/", agents.index, name="agents"),
+    path("agents/<slug:slug>/", agents.show, name="agent"),
+    path("agents/<slug:slug>/suspend/", agents.suspend, name="agent_suspend"),
+    path("agents/<slug:slug>/resume/", agents.resume, name="agent_resume"),
+    path("stop/", stop.show, name="stop"),
+    path("stop/lift/", stop.lift, name="stop_lift"),
     path("preferences/", preferences.show, name="preferences"),
     path("preferences/webhooks/", webhooks.index, name="webhooks"),
     path("preferences/webhooks/<uuid:webhook_id>/", webhooks.show, name="webhook"),

@@ -1,0 +1,92 @@
+"""Reads agents for people's pages: how many wait, when each filed last, its keys, and what every page's frame says of
+them. Who may see which agent is the gates' to say; nothing is changed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+
+from accounts.models import User
+from agents.models import Agent, Credential
+from approvals import access, queries
+from approvals.display.visible import Runs, make_visible
+from approvals.listing import in_time, now
+from approvals.models import Request
+from approvals.queries import Seen
+
+KEYS_AT_MOST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands around every page: whether all agents are stopped, by whom and why, and which pages are this
+    person's."""
+
+    sees_agents: bool
+    may_stop: bool
+    stopped_at: datetime | None
+    stopped_by: Runs
+    stopped_why: Runs
+
+
+def frame(user: User) -> Frame:
+    """One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT ARRAY(SELECT role FROM accounts_rolegrant WHERE user_id = %(user)s"
+            "   AND (expires_at IS NULL OR expires_at > now())),"
+            " EXISTS (SELECT FROM agents_agent WHERE owner_id = %(user)s),"
+            " s.started_at, coalesce(nullif(u.name, ''), u.email, ''), coalesce(s.reason, '')"
+            " FROM (SELECT 1) one LEFT JOIN agents_stop s ON s.lifted_at IS NULL"
+            " LEFT JOIN accounts_user u ON u.id = s.started_by_id",
+            {"user": user.pk},
+        )
+        roles, owns, at, by, why = cursor.fetchone()
+    return Frame(
+        sees_agents=owns or not access.SEES_AGENTS.isdisjoint(roles),
+        may_stop=not access.STOPS_AGENTS.isdisjoint(roles),
+        stopped_at=at,
+        stopped_by=make_visible(by or "An operator"),
+        stopped_why=make_visible(why),
+    )
+
+
+def listed(agents: QuerySet[Agent], *, after: str, limit: int) -> list[Agent]:
+    """Those agents by slug, from after that one on, each with `waiting` and `filed_at`; one query."""
+    newest = Request.objects.filter(agent=OuterRef("pk")).order_by("-id").values("created_at")[:1]
+    waiting = Request.objects.filter(in_time(), agent=OuterRef("pk")).order_by().values("agent").annotate(n=Count("pk"))
+    rows = agents.annotate(waiting=Subquery(waiting.values("n")), filed_at=Subquery(newest))
+    return list(rows.filter(slug__gt=after).order_by("slug")[:limit])
+
+
+def keys_of(agent: Agent) -> Sequence[Credential]:
+    """Its keys, newest first; one query."""
+    return list(Credential.objects.filter(agent=agent).order_by("-created_at")[:KEYS_AT_MOST])
+
+
+def requests_of(agent_id: UUID, limit: int) -> list[Seen]:
+    """Its newest requests, as a reader sees them."""
+    return queries.page(queries.requests().filter(agent=agent_id), limit=limit).rows
+
+
+def is_live(key: Credential, at: datetime) -> bool:
+    """Whether a key still opens anything."""
+    return key.revoked_at is None and key.expires_at > at
+
+
+def pending_of(agent: Agent) -> tuple[int, int]:
+    """How many requests wait and how many grants are unspent: what a suspension would end; one query."""
+    counted = Request.objects.filter(agent=agent).aggregate(
+        waiting=Count("pk", filter=in_time()),
+        unspent=Count(
+            "grant",
+            filter=Q(grant__redeemed_at=None, grant__voided_at=None, grant__valid_until__gt=now()),
+        ),
+    )
+    return counted["waiting"], counted["unspent"]
