@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import CharField, Count, Exists, JSONField, OuterRef, Q, QuerySet, Subquery
+from django.db.models.expressions import RawSQL
 
 from accounts.models import User
 from agents.models import Agent, Credential
@@ -35,23 +36,36 @@ class Frame:
     stopped_why: Runs
 
 
-def frame(user: User) -> Frame:
-    """One query."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT ARRAY(SELECT role FROM accounts_rolegrant WHERE user_id = %(user)s"
-            "   AND (expires_at IS NULL OR expires_at > now())),"
-            " EXISTS (SELECT FROM agents_agent WHERE owner_id = %(user)s),"
-            " s.started_at, coalesce(nullif(u.name, ''), u.email, ''), coalesce(s.reason, '')"
-            " FROM (SELECT 1) one LEFT JOIN agents_stop s ON s.lifted_at IS NULL"
-            " LEFT JOIN accounts_user u ON u.id = s.started_by_id",
-            {"user": user.pk},
-        )
-        roles, owns, at, by, why = cursor.fetchone()
+def framed(people: QuerySet[User]) -> QuerySet[User]:
+    """The people with what `frame` reads beside them, in the same query."""
+    return people.annotate(
+        frame_roles=RawSQL(
+            "ARRAY(SELECT role FROM accounts_rolegrant WHERE user_id = accounts_user.id"
+            " AND (expires_at IS NULL OR expires_at > now()))",
+            [],
+            output_field=ArrayField(CharField()),
+        ),
+        frame_owns=Exists(Agent.objects.filter(owner=OuterRef("pk"))),
+        frame_stop=RawSQL(
+            "(SELECT jsonb_build_array(s.started_at, coalesce(nullif(p.name, ''), p.email), s.reason)"
+            " FROM agents_stop s LEFT JOIN accounts_user p ON p.id = s.started_by_id"
+            " WHERE s.lifted_at IS NULL LIMIT 1)",
+            [],
+            output_field=JSONField(),
+        ),
+    )
+
+
+def frame(user: User) -> Frame | None:
+    """What `framed` read with this person; None for one who was read without. No query."""
+    roles = getattr(user, "frame_roles", None)
+    if roles is None:
+        return None
+    at, by, why = getattr(user, "frame_stop", None) or (None, "", "")
     return Frame(
-        sees_agents=owns or not access.SEES_AGENTS.isdisjoint(roles),
+        sees_agents=bool(getattr(user, "frame_owns", False)) or not access.SEES_AGENTS.isdisjoint(roles),
         may_stop=not access.STOPS_AGENTS.isdisjoint(roles),
-        stopped_at=at,
+        stopped_at=datetime.fromisoformat(at) if at else None,
         stopped_by=make_visible(by or "An operator"),
         stopped_why=make_visible(why),
     )

@@ -1,15 +1,13 @@
-"""What every template is given beside its own page; one query, and only where the frame of a whole page is drawn."""
+"""What every template is given beside its own page; no query is made for it."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import DatabaseError
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from accounts.models import User
 from approvals import roster
 
 THEMES = ("light", "dark", "system")
@@ -29,14 +27,11 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "now_ms": int(now.timestamp() * 1000),
         "nav": nav,
         "queue_count": None,
-        "frame": SimpleLazyObject(lambda: _frame(request)),  # asked where base.html is drawn; fragments don't
+        "frame": SimpleLazyObject(lambda: _frame(request)),
     }
 
 
 def _frame(request: HttpRequest) -> roster.Frame | None:
-    """What every page's frame says of agents; None for who is not signed in, and where the database is away."""
+    """What every page's frame says of agents, as it was read with the person; None for who is not signed in."""
     user = getattr(request, "user", None)
-    try:
-        return roster.frame(user) if isinstance(user, User) else None
-    except DatabaseError:
-        return None
+    return roster.frame(user) if user is not None and user.is_authenticated else None
