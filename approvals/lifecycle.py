@@ -28,8 +28,17 @@ class IllegalTransition(Exception):
     """The move is not in the table, or the request is no longer where it was thought to be."""
 
 
-def begin(request: Request, status: Status, *, reason: str = "", retry: str | None = None, stop: bool = False) -> None:
-    """Save a request with the status it begins with, for good where policy ruled without people.
+def begin(
+    request: Request,
+    status: Status,
+    *,
+    reason: str = "",
+    retry: str | None = None,
+    stop: bool = False,
+    tell: bool = True,
+) -> None:
+    """Save a request with the status it begins with, for good where policy ruled without people. Without `tell` nobody
+    is told: in the same transaction it moves on.
 
     Its filing is recorded by the verb; a status that is final at once leaves its own entry here.
     """
@@ -43,7 +52,8 @@ def begin(request: Request, status: Status, *, reason: str = "", retry: str | No
     if status is Status.APPROVED:
         request.valid_until = request.created_at + timedelta(seconds=request.valid_seconds)
     request.save(force_insert=True)
-    outbox.tell_status(status, [request.pk])
+    if tell:
+        outbox.tell_status(status, [request.pk])
 
 
 def transition(

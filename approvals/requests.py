@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 from agents import permission
 from agents.models import Agent, Credential
 from agents.problems import Problem
-from approvals import grants, lifecycle, policies, queries
+from approvals import grants, lifecycle, policies, queries, spending
 from approvals.display.view import VIEW_VERSION
 from approvals.errors import NotPending
 from approvals.models import Activity, Outcome, Request
@@ -70,14 +70,17 @@ def file(*, agent: Agent, credential: Credential, filing: Filing) -> Request:
         ruling = in_force.rule(ask)
     if ruling.outcome == "allowed":
         ruling = _unless_unsignable(ruling, now)
+    held = spending.find(ask, ruling, in_force.pack, agent_id=agent.pk, owner_id=agent.owner_id, epoch=may.epoch)
     request = _made(agent, credential, filing, text, digest, ruling, ask, in_force.version_id, now, may.epoch)
-    _begin(request, ruling, stop=may.ended)
+    _begin(request, ruling, stop=may.ended, tell=held is None)
     _record_filing(request, ruling, in_force.digest)
     if request.status != Status.PENDING:
         _record_ruling(request, ruling)
     policies.raise_alarm(request, ruling)
     if request.status == Status.APPROVED:
         grants.issue(request, ruling, at=now, by=lifecycle.SYSTEM)
+    if held is not None:
+        spending.spend(held, request, ruling, at=now)
     return request
 
 
@@ -135,9 +138,9 @@ def _made(
     )
 
 
-def _begin(request: Request, ruling: Ruling, *, stop: bool) -> None:
+def _begin(request: Request, ruling: Ruling, *, stop: bool, tell: bool) -> None:
     status = {"people": Status.PENDING, "allowed": Status.APPROVED, "blocked": Status.BLOCKED}[ruling.outcome]
-    lifecycle.begin(request, status, reason=ruling.reason, retry=ruling.retry, stop=stop)
+    lifecycle.begin(request, status, reason=ruling.reason, retry=ruling.retry, stop=stop, tell=tell)
 
 
 def _record_filing(request: Request, ruling: Ruling, policy_digest: str) -> None:

@@ -1,4 +1,4 @@
-"""What becomes of requests and grants when their agent's permission to ask ends: withdrawn and voided, with entries.
+"""What becomes of requests, grants and allowances when their agent's permission to ask ends: each ends, with an entry.
 
 One suspended agent's in the suspending transaction; everybody's, after a stop of all agents, by a sweep that anyone may
 run at any time. Who stops whom, and why, is `agents`' to say.
@@ -6,7 +6,6 @@ run at any time. Who stops whom, and why, is `agents`' to say.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,10 +14,9 @@ from django.db import connection
 from agents import stops
 from agents.models import Agent
 from agents.suspension import agent_suspended
-from approvals import lifecycle
+from approvals import lifecycle, spending, voiding
 from approvals.transactions import verb
-from audit.entries import Draft, Party, record_many
-from audit.types import EntryType
+from audit.entries import Party
 
 BATCH = 1_000
 
@@ -50,10 +48,11 @@ def connect() -> None:
 
 def _on_suspension(sender: object, *, agent: Agent, by: Party, **keywords: Any) -> None:
     facts = {"cause": "agent-suspended"}
+    spending.end_all(by=by, reason="The agent was suspended.", facts=facts, agent_id=agent.pk)
     while pending := _locked(_PENDING_OF_AGENT, agent.pk):
         lifecycle.withdraw_batch(pending, by=by, facts=facts)
     while granted := _locked(_GRANTED_OF_AGENT, agent.pk):
-        void_grants(granted, by=by, facts=facts)
+        voiding.void_grants(granted, by=by, facts=facts)
 
 
 @verb
@@ -68,6 +67,16 @@ def withdraw_stopped(*, limit: int = BATCH) -> int:
 
 
 @verb
+def end_stopped() -> int:
+    """End the allowances from before the newest stop; how many. None of them is used meanwhile."""
+    newest = stops.newest()
+    if not newest:
+        return 0
+    reason = "All agents were stopped."
+    return spending.end_all(by=lifecycle.SYSTEM, reason=reason, facts=_stop(newest), before=newest)
+
+
+@verb
 def void_stopped(*, limit: int = BATCH) -> int:
     """Void up to `limit` grants issued before the newest stop that still hold by the clock; how many. None of them
     redeems meanwhile."""
@@ -75,31 +84,7 @@ def void_stopped(*, limit: int = BATCH) -> int:
     if not newest:
         return 0
     found = _locked(_GRANTED_BEFORE, newest, limit)
-    return void_grants(found, by=lifecycle.SYSTEM, facts=_stop(newest)) if found else 0
-
-
-def void_grants(request_ids: Sequence[UUID], *, by: Party, facts: dict[str, Any]) -> int:
-    """Void the unspent grants of these requests, whose rows the caller has locked, each with its entry; how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE approvals_grant SET voided_at = clock_timestamp()"
-            " WHERE request_id = ANY(%s) AND redeemed_at IS NULL AND voided_at IS NULL RETURNING id, request_id",
-            [list(request_ids)],
-        )
-        voided = cursor.fetchall()
-    record_many(
-        [
-            Draft(
-                type=EntryType.GRANT_VOIDED,
-                actor=by,
-                subject=Party("request", str(request_id)),
-                facts={"grant": str(grant_id), **facts},
-            )
-            for grant_id, request_id in voided
-        ]
-    )
-    lifecycle.touch_batch([request_id for _, request_id in voided])
-    return len(voided)
+    return voiding.void_grants(found, by=lifecycle.SYSTEM, facts=_stop(newest)) if found else 0
 
 
 def _stop(number: int) -> dict[str, Any]:

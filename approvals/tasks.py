@@ -55,8 +55,8 @@ def expire_due() -> int:
 @shared_task(name="approvals.tasks.withdraw_stopped")
 @alone
 def withdraw_stopped() -> int:
-    """Withdraw what waits, and void what was granted, from before the newest stop of all agents."""
-    done = 0
+    """Withdraw what waits, and void what was granted or allowed, from before the newest stop of all agents."""
+    done = stopping.end_stopped()
     for act in (stopping.withdraw_stopped, stopping.void_stopped):
         while batch := act(limit=stopping.BATCH):
             done += batch
