@@ -18,7 +18,7 @@ from accounts.people import teams_and_roles_of
 from agents.models import Agent
 from agents.problems import Problem
 from approvals import queries
-from approvals.models import Decision, Request
+from approvals.models import Allowance, AllowanceAgreement, Decision, Request
 from approvals.queries import Seen
 from approvals.rules.ruling import Ruling
 from approvals.states import Status
@@ -69,6 +69,33 @@ def agent_to_see(person: Viewer, slug: str) -> Agent:
     if agent is None:
         raise Http404
     return agent
+
+
+def allowances_of(person: Viewer) -> QuerySet[Allowance]:
+    """The allowances this person may see: of their teams, of agents they own, that they agreed to; or all."""
+    rows = Allowance.objects.select_related("agent", "agent__owner", "basis", "basis__agent", "revoked_by")
+    if person.roles & SEES_AGENTS:
+        return rows
+    agreed = AllowanceAgreement.objects.filter(allowance=OuterRef("pk"), person=person.user)
+    return rows.filter(Q(teams__overlap=sorted(person.teams)) | Q(agent__owner=person.user) | Exists(agreed))
+
+
+def allowance_to_see(person: Viewer, allowance_id: UUID) -> Allowance:
+    """The allowance; 404 where this person may not see it."""
+    allowance = allowances_of(person).filter(pk=allowance_id).first()
+    if allowance is None:
+        raise Http404
+    return allowance
+
+
+def may_revoke(person: Viewer, allowance: Allowance) -> bool:
+    """Whoever sits in its seats, answers for the agent, or administers: taking back needs less than giving."""
+    return bool(
+        person.teams & set(allowance.teams)
+        or allowance.agent.owner_id == person.user.pk
+        or person.roles & STOPS_AGENTS
+        or AllowanceAgreement.objects.filter(allowance=allowance, person=person.user).exists()
+    )
 
 
 def may_suspend(person: Viewer, agent: Agent) -> bool:

@@ -15,10 +15,10 @@ from django.db.models.expressions import RawSQL
 
 from accounts.models import User
 from agents.models import Agent, Credential
-from approvals import access, queries
+from approvals import access, queries, spending
 from approvals.display.visible import Runs, make_visible
 from approvals.listing import in_time, now
-from approvals.models import Request
+from approvals.models import Allowance, AllowanceAgreement, AllowanceUse, Request
 from approvals.queries import Seen
 
 KEYS_AT_MOST = 50
@@ -87,6 +87,28 @@ def keys_of(agent: Agent) -> Sequence[Credential]:
 def requests_of(agent_id: UUID, limit: int) -> list[Seen]:
     """Its newest requests, as a reader sees them."""
     return queries.page(queries.requests().filter(agent=agent_id), limit=limit).rows
+
+
+def use_of(request: Request) -> tuple[AllowanceUse, list[AllowanceAgreement]] | None:
+    """The use of an allowance that approved this request, and who had agreed; two queries."""
+    use = AllowanceUse.objects.select_related("allowance").filter(request=request).first()
+    if use is None:
+        return None
+    return use, spending.agreements_of([use.allowance_id]).get(use.allowance_id, [])
+
+
+def uses_of(allowance: Allowance, limit: int) -> list[AllowanceUse]:
+    """Its uses, newest first, with their requests; one query."""
+    rows = AllowanceUse.objects.select_related("request", "request__grant", "request__agent").filter(
+        allowance=allowance
+    )
+    return list(rows.order_by("-number")[:limit])
+
+
+def filed_like(request: Request, limit: int) -> list[Request]:
+    """The newest requests of that agent for that action, to try a condition on; one query."""
+    rows = Request.objects.select_related("agent").filter(agent=request.agent_id, action=request.action)
+    return list(rows.order_by("-id")[:limit])
 
 
 def is_live(key: Credential, at: datetime) -> bool:

@@ -78,6 +78,17 @@ def _proved(agreement: AllowanceAgreement, ruling: Ruling) -> bool:
     return not second_factor.why_not_fresh(proof, at=agreement.at)
 
 
+def state_of(allowance: Allowance, now: datetime) -> str:
+    """`revoked`, `ended`, `used-up`, `waiting` for people to agree, or `active`, by the moment given."""
+    if allowance.revoked_at is not None:
+        return "revoked"
+    if allowance.uses_left == 0:
+        return "used-up"
+    if allowance.ends_at <= now:
+        return "ended"
+    return "waiting" if allowance.active_at is None else "active"
+
+
 def may_stand_in(ruling: Ruling) -> bool:
     """Whether an allowance may answer such a ruling at all: people are asked, it is understood, and not critical."""
     return ruling.outcome == "people" and ruling.risk != "critical" and not ruling.risk_unknown and not ruling.unknown

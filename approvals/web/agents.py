@@ -23,6 +23,7 @@ from approvals import access, policies, queries, roster
 from approvals.access import Viewer
 from approvals.display.visible import Runs
 from approvals.web import rows, words
+from approvals.web.allowances import AllowanceRow, row_of
 from approvals.web.doors import door, person_of, viewer_of
 from approvals.web.pages import Risk, Status
 
@@ -84,6 +85,7 @@ class AgentPage:
     owner: Runs
     level: int
     suspended: bool
+    allowances: list[AllowanceRow]
     keys: list[KeyRow]
     requests: list[RequestRow]
     waiting: int
@@ -188,6 +190,7 @@ def _page(person: Viewer, agent: Agent, *, problem: str = "", typed: dict[str, s
     now = queries.clock()
     found = roster.requests_of(agent.pk, REQUESTS)
     versions = policies.versions(seen.request.policy_id for seen in found)
+    allowances = list(access.allowances_of(person).filter(agent=agent).order_by("-id")[:REQUESTS])
     waiting, unspent = roster.pending_of(agent)
     suspended = agent.state == Agent.State.SUSPENDED
     return AgentPage(
@@ -196,6 +199,7 @@ def _page(person: Viewer, agent: Agent, *, problem: str = "", typed: dict[str, s
         owner=words.name(agent.owner),
         level=agent.level,
         suspended=suspended,
+        allowances=[row_of(one, now) for one in allowances],
         keys=[
             KeyRow(
                 key.public_id,

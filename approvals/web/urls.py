@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from django.urls import path
 
-from approvals.web import agents, decide, export, history, preferences, queue, request, step_up, stop, webhooks
+from approvals.web import (
+    agents,
+    allowances,
+    decide,
+    export,
+    history,
+    preferences,
+    queue,
+    request,
+    step_up,
+    stop,
+    webhooks,
+)
 
 urlpatterns = [
     path("queue/", queue.show, name="queue"),
@@ -21,6 +33,11 @@ urlpatterns = [
     path("agents/<slug:slug>/", agents.show, name="agent"),
     path("agents/<slug:slug>/suspend/", agents.suspend, name="agent_suspend"),
     path("agents/<slug:slug>/resume/", agents.resume, name="agent_resume"),
+    path("allowances/", allowances.index, name="allowances"),
+    path("allowances/new/", allowances.new, name="allowance_new"),
+    path("allowances/<uuid:allowance_id>/", allowances.show, name="allowance"),
+    path("allowances/<uuid:allowance_id>/agree/", allowances.agree, name="allowance_agree"),
+    path("allowances/<uuid:allowance_id>/revoke/", allowances.revoke, name="allowance_revoke"),
     path("stop/", stop.show, name="stop"),
     path("stop/lift/", stop.lift, name="stop_lift"),
     path("preferences/", preferences.show, name="preferences"),
