@@ -83,7 +83,7 @@ UNDO = f"DROP FUNCTION {', '.join(GUARDS)} CASCADE;"
 
 
 class Migration(migrations.Migration):
-    dependencies = (("agents", "0002_stops"), ("approvals", "0007_notifications"))
+    dependencies = (("agents", "0002_stops"), ("approvals", "0008_words"))
 
     operations = (
         migrations.AddField(

@@ -147,7 +147,7 @@ UNDO = "DROP FUNCTION approvals_allowance_guard, approvals_agreement_guard, appr
 class Migration(migrations.Migration):
     dependencies = [
         ("agents", "0002_stops"),
-        ("approvals", "0008_stopping"),
+        ("approvals", "0009_stopping"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
