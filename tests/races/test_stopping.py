@@ -13,7 +13,7 @@ from django.db import connection
 
 from agents import permission, stops, suspension
 from agents.problems import Problem
-from approvals import redemption
+from approvals import redemption, requests
 from approvals.api.documents import request_document
 from approvals.errors import DecisionRefused
 from approvals.models import Grant, Request
@@ -22,7 +22,7 @@ from approvals.queries import requests as annotated
 from approvals.tasks import withdraw_stopped
 from audit.entries import Party
 from tests.support import sealing, services
-from tests.support.cast import Cast, decide, file_request, make_cast, open_page
+from tests.support.cast import ORDINARY, Cast, decide, file_request, make_cast, open_page
 from tests.support.eventually import eventually
 from tests.support.racing import race
 
@@ -47,7 +47,7 @@ def live_grants() -> int:
         return int(cursor.fetchone()[0])
 
 
-def redeemer(cast: Cast) -> Callable[[], Any]:
+def redeemer(cast: Cast) -> partial[Any]:
     request = file_request(cast, "docs.read")
     seen = read(annotated(), request.pk)
     assert seen is not None
@@ -150,3 +150,59 @@ def test_filings_of_one_agent_do_not_wait_for_each_other(cast: Cast) -> None:
         other.execute("SELECT pg_advisory_xact_lock_shared(%s, hashtext(%s))", [permission.SPACE, str(cast.agent.pk)])
         other.execute("SELECT 1 FROM agents_agent FOR SHARE")
         assert file_request(cast, "docs.read").status == "approved"
+
+
+class WhileSuspending:
+    """Stands where the answer is remembered, after a verb's work and before its commit: somebody begins to suspend the
+    agent, and the commit waits until they are done or stand waiting."""
+
+    def __init__(self, cast: Cast) -> None:
+        self.errors: list[Exception] = []
+        self.thread = threading.Thread(target=self._suspend, args=(cast,))
+
+    def _suspend(self, cast: Cast) -> None:
+        try:
+            suspension.suspend(agent_id=cast.agent.pk, by=Party("person", str(cast["admin1"].pk)), reason="Now.")
+        except Exception as error:
+            self.errors.append(error)
+        finally:
+            connection.close()
+
+    def claim(self) -> None:
+        """Nothing to claim."""
+
+    def keep(self, result: object) -> None:
+        """Begin, and see it waiting."""
+        self.thread.start()
+        with services.connection("app") as looking:
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            eventually(
+                lambda: not self.thread.is_alive() or looking.execute(waiting).fetchone() != (0,),
+                what="the suspension to wait or to be done",
+            )
+
+    def keep_refusal(self, problem: Problem) -> None:
+        """Nothing is refused here."""
+        raise AssertionError(problem)
+
+
+@pytest.mark.parametrize("action", ["refund.create", "docs.read"])
+def test_a_suspension_waits_for_a_filing_that_has_begun_and_sweeps_it(cast: Cast, action: str) -> None:
+    filing = requests.Filing(action, "order/1", dict(ORDINARY[action]), "Once", "The carrier confirmed it.", {}, None)
+    meanwhile = WhileSuspending(cast)
+    filed = requests.file.under(meanwhile)(agent=cast.agent, credential=cast.credentials["agent"], filing=filing)
+    meanwhile.thread.join(30)
+    assert not meanwhile.errors
+    assert filed.status in ("pending", "approved")
+    assert not Request.objects.filter(status="pending").exists()
+    assert live_grants() == 0
+
+
+def test_a_suspension_waits_for_a_redemption_that_has_begun(cast: Cast) -> None:
+    act = redeemer(cast)
+    meanwhile = WhileSuspending(cast)
+    redemption.redeem.under(meanwhile)(**act.keywords)
+    meanwhile.thread.join(30)
+    assert not meanwhile.errors
+    assert Grant.objects.get().redeemed_at is not None
+    assert Grant.objects.get().voided_at is None
