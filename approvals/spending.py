@@ -173,8 +173,9 @@ def end_all(*, by: Party, reason: str, facts: Mapping[str, JSON], agent_id: UUID
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE approvals_allowance SET revoked_at = clock_timestamp(), revoke_reason = %(reason)s"
-            " WHERE id IN (SELECT id FROM approvals_allowance WHERE revoked_at IS NULL AND ends_at > clock_timestamp()"
-            "   AND (agent_id = %(agent)s OR epoch < %(before)s) ORDER BY id FOR UPDATE)"
+            " WHERE id IN (SELECT id FROM approvals_allowance WHERE revoked_at IS NULL AND uses_left > 0"
+            "   AND ends_at > clock_timestamp() AND (agent_id = %(agent)s OR epoch < %(before)s)"
+            "   ORDER BY id FOR UPDATE)"
             " RETURNING id, agent_id, uses_left",
             {"reason": reason, "agent": agent_id, "before": before},
         )

@@ -23,7 +23,7 @@ from approvals import access, policies, queries, roster
 from approvals.access import Viewer
 from approvals.display.visible import Runs
 from approvals.web import rows, words
-from approvals.web.allowances import AllowanceRow, row_of
+from approvals.web.allowance_page import AllowanceRow, row_of
 from approvals.web.doors import door, person_of, viewer_of
 from approvals.web.pages import Risk, Status
 
