@@ -16,7 +16,7 @@ THEMES = ("light", "dark", "system")
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
-    """`theme`, `now`, `now_ms`, `nav`, `oidc`, `rights`, `queue_count`, `frame`: as `templates/base.html` reads them."""
+    """`theme`, `now`, `now_ms`, `nav`, `oidc`, `rights`, `queue_count`, `frame`: as `base.html` reads them."""
     theme = request.COOKIES.get("theme", "system")
     now = datetime.now(UTC)
     if request.path.startswith(("/queue/", "/requests/")):
