@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from accounts import acting
 from accounts.models import Membership, User
 from approvals import access, amending, ballot, grants, lifecycle, listing, outbox, policies, queries, viewing
 from approvals.ballot import Form
@@ -76,8 +77,8 @@ def _look(request_id: UUID, form: Form) -> _Looked:
 def _decide(
     *, person: User, session_key: str, request_id: UUID, form: Form, auth: Authentication, looked: _Looked
 ) -> Request:
+    acting.hold_active(person)  # first: whoever deactivates or unseats them locks the person before their requests
     request, now = queries.locked(request_id)
-    person.refresh_from_db(fields=["is_active"])
     ruling, edit = None, None
     try:
         votes = listing.votes_of([request.pk]).get(request.pk, [])

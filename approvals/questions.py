@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from accounts import acting
 from accounts.models import User
 from agents.models import Agent
 from agents.problems import Problem
@@ -37,8 +38,8 @@ def ask(*, person: User, request_id: UUID, text: str, auth: Authentication) -> Q
 
 @verb
 def _ask(*, person: User, request_id: UUID, text: str, named: str | None, auth: Authentication) -> Question:
+    acting.hold_active(person)
     request, now = queries.locked(request_id)
-    person.refresh_from_db(fields=["is_active"])
     try:
         seen = Seen(request, now)
         ballot.refuse_late(seen)

@@ -75,6 +75,11 @@ def pages_of(house: dict[str, Request]) -> list[tuple[str, str]]:
         ("support1", "/history/?status=nothing"),
         ("support1", "/history/?q=nothing"),
         ("support1", "/requests/none/"),
+        ("admin1", "/people/"),
+        ("admin1", "/people/invite/"),
+        ("admin1", "/teams/"),
+        ("admin1", "/teams/support/"),
+        ("admin1", "/reviews/access/"),
         ("", "/accounts/login/"),
     ]
 
