@@ -18,13 +18,16 @@ from accounts.people import teams_and_roles_of
 from agents.models import Agent
 from agents.problems import Problem
 from approvals import queries
-from approvals.models import Decision, Request
+from approvals.models import Allowance, AllowanceAgreement, Decision, Request
 from approvals.queries import Seen
 from approvals.rules.ruling import Ruling
 from approvals.states import Status
 from audit.entries import Authentication
 
+HALTED = "This agent is stopped, so nothing of it is decided; its request is being withdrawn."
 SEES_ALL = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
+SEES_AGENTS = SEES_ALL | {Role.LEADERSHIP}
+STOPS_AGENTS = frozenset({Role.ADMINISTRATOR, Role.LEADERSHIP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,69 @@ def administrator(user: User) -> Viewer:
     """The person as an administrator; for anyone else administrators' pages are not there (404)."""
     person = viewer(user)
     if Role.ADMINISTRATOR not in person.roles:
+        raise Http404
+    return person
+
+
+def agents_of(person: Viewer) -> QuerySet[Agent]:
+    """The agents this person may see: all for administrators, auditors and leadership, else those they answer for."""
+    rows = Agent.objects.select_related("owner")
+    return rows if person.roles & SEES_AGENTS else rows.filter(owner=person.user)
+
+
+def agent_to_see(person: Viewer, slug: str) -> Agent:
+    """The agent of that slug; 404 where this person may not see it."""
+    agent = agents_of(person).filter(slug=slug).first()
+    if agent is None:
+        raise Http404
+    return agent
+
+
+def allowances_of(person: Viewer) -> QuerySet[Allowance]:
+    """The allowances this person may see: of their teams, of agents they own, that they agreed to; or all."""
+    rows = Allowance.objects.select_related("agent", "agent__owner", "basis", "basis__agent", "revoked_by")
+    if person.roles & SEES_AGENTS:
+        return rows
+    agreed = AllowanceAgreement.objects.filter(allowance=OuterRef("pk"), person=person.user)
+    return rows.filter(Q(teams__overlap=sorted(person.teams)) | Q(agent__owner=person.user) | Exists(agreed))
+
+
+def allowance_to_see(person: Viewer, allowance_id: UUID) -> Allowance:
+    """The allowance; 404 where this person may not see it."""
+    allowance = allowances_of(person).filter(pk=allowance_id).first()
+    if allowance is None:
+        raise Http404
+    return allowance
+
+
+def may_revoke(person: Viewer, allowance: Allowance) -> bool:
+    """Whoever sits in its seats, answers for the agent, or administers: taking back needs less than giving."""
+    return bool(
+        person.teams & set(allowance.teams)
+        or allowance.agent.owner_id == person.user.pk
+        or person.roles & STOPS_AGENTS
+        or AllowanceAgreement.objects.filter(allowance=allowance, person=person.user).exists()
+    )
+
+
+def may_suspend(person: Viewer, agent: Agent) -> bool:
+    """Whoever answers for an agent may always stop it; so may administrators and leadership."""
+    return bool(person.roles & STOPS_AGENTS) or agent.owner_id == person.user.pk
+
+
+def why_not_resume(person: Viewer, agent: Agent) -> str:
+    """The sentence that says why this person cannot let a suspended agent ask again; empty where they can."""
+    if agent.owner_id == person.user.pk:
+        return "You answer for this agent, so somebody else lets it ask again."
+    if Role.ADMINISTRATOR not in person.roles:
+        return "An administrator who does not answer for this agent lets it ask again."
+    return ""
+
+
+def stopper(user: User) -> Viewer:
+    """The person as one who may stop all agents, or lift a stop; for anyone else that page is not there (404)."""
+    person = viewer(user)
+    if not person.roles & STOPS_AGENTS:
         raise Http404
     return person
 
@@ -119,6 +185,8 @@ def why_not_reject(person: Viewer, seen: Seen, votes: list[Decision]) -> str:
         return "This account is not active."
     if seen.status is not Status.PENDING:
         return f"This request is {seen.status}; nothing is left to decide."
+    if seen.halted:
+        return HALTED
     if any(vote.person_id == person.user.pk and vote.voided_at is None for vote in votes):
         return "You have decided on this request already."
     if seen.request.agent.owner_id == person.user.pk:

@@ -16,9 +16,12 @@ class ApprovalsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        """Listen for what happens to people and to agents."""
         from accounts.signals import rights_shrank
+        from approvals import stopping  # its models are only there now
 
         rights_shrank.connect(_void_votes, dispatch_uid="approvals.votes")
+        stopping.connect()
 
 
 def _void_votes(

@@ -18,6 +18,7 @@ from approvals.errors import (
     NotYours,
     SameDecisionAgain,
     StepUpNeeded,
+    Stopped,
     TooLate,
     Unfit,
 )
@@ -69,11 +70,13 @@ def refuse_replay(person: User, form: Form) -> None:
 
 
 def refuse_late(seen: Seen) -> None:
-    """Nothing is decided at or after the deadline, nor what has ended."""
+    """Nothing is decided at or after the deadline, nor what has ended, nor of an agent that is stopped."""
     if seen.status is Status.EXPIRED:
         raise TooLate(f"This request expired at {seen.request.expires_at:%H:%M:%S} UTC, denied by default.")
     if seen.status is not Status.PENDING:
         raise AlreadyDecided(f"This request is {seen.status} already.")
+    if seen.halted:
+        raise Stopped(access.HALTED)
 
 
 def refuse_unentitled(person: access.Viewer, seen: Seen, votes: list[Decision], verdict: str) -> None:

@@ -16,7 +16,7 @@ from accounts import acting
 from accounts.models import Membership, User
 from approvals import access, amending, ballot, grants, lifecycle, listing, outbox, policies, queries, viewing
 from approvals.ballot import Form
-from approvals.errors import CannotRecord, DecisionRefused, TooLate, Unfit
+from approvals.errors import CannotRecord, DecisionRefused, Stopped, TooLate, Unfit
 from approvals.models import Decision, Event, Request, Seat
 from approvals.queries import Seen
 from approvals.rules import answers
@@ -46,6 +46,8 @@ def decide(*, person: User, session_key: str, request_id: UUID, form: Form, auth
             person=person, session_key=session_key, request_id=request_id, form=form, auth=auth, looked=looked
         )
     except Guarded as guarded:
+        if guarded.kind == "stopped":  # all agents were stopped between the check and the commit
+            raise Stopped(access.HALTED) from guarded
         if guarded.kind != "late":
             raise
         # The deadline passed between the check under the lock and the commit: the trigger held.

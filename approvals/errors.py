@@ -44,6 +44,12 @@ class AlreadyDecided(DecisionRefused):
     cause = "already-decided"
 
 
+class Stopped(DecisionRefused):
+    """409: this agent is suspended, or all agents are stopped."""
+
+    cause = "stopped"
+
+
 class TooLate(DecisionRefused):
     """410: the deadline has passed, by the database's clock."""
 

@@ -17,6 +17,8 @@ from django.db.models.expressions import RawSQL
 from django.db.models.fields import DateTimeField, IntegerField
 from django.db.models.functions import JSONObject
 
+from agents import permission
+from agents.models import Agent
 from agents.problems import Problem
 from approvals.errors import NotPending
 from approvals.lifecycle import EXPIRED_REASON
@@ -43,6 +45,12 @@ class Seen:
     def status(self) -> Status:
         """The status every reader is told."""
         return Status.EXPIRED if self.lapsed else Status(self.request.status)
+
+    @property
+    def halted(self) -> bool:
+        """Pending from before a stop of all agents, or of an agent that is suspended: nobody can decide it any more,
+        and the sweep will withdraw it."""
+        return self.request.epoch < self.request.stops or self.request.agent.state == Agent.State.SUSPENDED  # type: ignore[attr-defined]  # annotated by `requests`
 
     @property
     def version(self) -> int:
@@ -76,11 +84,13 @@ _NEWEST_QUESTION = (
 
 def requests() -> QuerySet[Request]:
     """Requests with what every reader needs beside them; `seen_at` is the clock of the very read, `log_forks` how
-    many forks of the log were declared (a grant issued before one is void), `newest_question` the newest question as
-    `{"id", "text", "asked_at", "answer_text", "answered_at"}`, times in ISO 8601, or None."""
+    many forks of the log were declared, `stops` how many stops of all agents were begun (a grant issued before one of
+    either is void), `newest_question` the newest question, or None, as
+    `{"id", "text", "asked_at", "answer_text", "answered_at"}`, times in ISO 8601."""
     return Request.objects.select_related("agent", "agent__owner", "amended_by", "grant", "outcome", "policy").annotate(
         seen_at=RawSQL("clock_timestamp()", [], output_field=DateTimeField()),
         log_forks=RawSQL("(SELECT forks FROM audit_sealerstate WHERE id = 1)", [], output_field=IntegerField()),
+        stops=RawSQL("(SELECT coalesce(max(number), 0) FROM agents_stop)", [], output_field=IntegerField()),
         newest_question=Subquery(_NEWEST_QUESTION),
     )
 
@@ -209,10 +219,26 @@ def history_of(
     return {"denials_24h": denials, "filings_1h": filings, "same_denied": same}, now
 
 
+def share_permission(request_id: UUID) -> None:
+    """`permission.share` of the agent that filed it; of nobody where there is no such request."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock_shared(%s, hashtext(agent_id::text)) FROM approvals_request WHERE id = %s",
+            [permission.SPACE, request_id],
+        )
+
+
 def locked(request_id: UUID) -> tuple[Request, datetime]:
-    """The request under its row lock and the database's clock after the lock was taken; for verbs alone."""
+    """The request under its row lock and the database's clock after the lock was taken; for verbs alone.
+
+    Its agent's permission to ask is shared first: a suspension waits for this, or is waited for.
+    """
+    share_permission(request_id)
     request = Request.objects.select_for_update(no_key=True).get(pk=request_id)
-    return request, clock()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp(), (SELECT coalesce(max(number), 0) FROM agents_stop)")
+        now, request.stops = cursor.fetchone()  # type: ignore[attr-defined]  # as `requests` annotates it
+    return request, now
 
 
 def locked_pending_of(agent_id: UUID, request_id: UUID) -> tuple[Request, datetime]:

@@ -13,9 +13,10 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from agents import permission
 from agents.models import Agent, Credential
 from agents.problems import Problem
-from approvals import grants, lifecycle, policies, queries
+from approvals import grants, lifecycle, policies, queries, spending
 from approvals.display.view import VIEW_VERSION
 from approvals.models import Activity, Outcome, Request
 from approvals.payloads import canonical, digest_of
@@ -44,13 +45,14 @@ class Filing:
 @verb
 def file(*, agent: Agent, credential: Credential, filing: Filing) -> Request:
     """File a request: policy rules at once; the request begins pending, approved (nobody need agree) or blocked."""
+    may = permission.held(agent.pk)
     text = canonical(filing.parameters)
     digest = digest_of(text)
     in_force = policies.in_force()
     recent, now = queries.history_of(agent.pk, action=filing.action, resource=filing.resource, parameters_digest=digest)
     ask = Ask(
         agent=agent.slug,
-        level=agent.level,
+        level=may.level,
         phase="full",
         action=filing.action,
         resource=filing.resource,
@@ -59,23 +61,25 @@ def file(*, agent: Agent, credential: Credential, filing: Filing) -> Request:
         weekday=now.isoweekday(),
         recent=recent,
     )
-    suspended = agent.state == Agent.State.SUSPENDED
-    if suspended:
-        ruling = blocked(answers.SUSPENDED, "suspended")
+    if may.ended:
+        ruling = blocked(answers.SUSPENDED, "stopped" if may.stopped else "suspended")
     elif recent["same_denied"]:  # a person said no to exactly this within 24 h: denial sticks
         ruling = blocked(answers.REPEATS_A_DENIAL, "repeats-denial")
     else:
         ruling = in_force.rule(ask)
     if ruling.outcome == "allowed":
         ruling = _unless_unsignable(ruling, now)
-    request = _made(agent, credential, filing, text, digest, ruling, ask, in_force.version_id, now)
-    _begin(request, ruling, stop=suspended)
+    held = spending.find(ask, ruling, in_force.pack, agent_id=agent.pk, owner_id=agent.owner_id, epoch=may.epoch)
+    request = _made(agent, credential, filing, text, digest, ruling, ask, in_force.version_id, now, may.epoch)
+    _begin(request, ruling, stop=may.ended, tell=held is None)
     _record_filing(request, ruling, in_force.digest)
     if request.status != Status.PENDING:
         _record_ruling(request, ruling)
     policies.raise_alarm(request, ruling)
     if request.status == Status.APPROVED:
         grants.issue(request, ruling, at=now, by=lifecycle.SYSTEM)
+    if held is not None:
+        spending.spend(held, request, ruling, at=now)
     return request
 
 
@@ -97,6 +101,7 @@ def _made(
     ask: Ask,
     version_id: UUID | None,
     now: datetime,
+    epoch: int,
 ) -> Request:
     seconds = min(ruling.timeout_seconds, filing.timeout_seconds or ruling.timeout_seconds)
     asked = ask.as_json()
@@ -124,12 +129,13 @@ def _made(
         quorum=ruling.quorum,
         people_floor=ruling.floor_people if ruling.outcome == "people" else 0,
         valid_seconds=ruling.valid_seconds,
+        epoch=epoch,
     )
 
 
-def _begin(request: Request, ruling: Ruling, *, stop: bool) -> None:
+def _begin(request: Request, ruling: Ruling, *, stop: bool, tell: bool) -> None:
     status = {"people": Status.PENDING, "allowed": Status.APPROVED, "blocked": Status.BLOCKED}[ruling.outcome]
-    lifecycle.begin(request, status, reason=ruling.reason, retry=ruling.retry, stop=stop)
+    lifecycle.begin(request, status, reason=ruling.reason, retry=ruling.retry, stop=stop, tell=tell)
 
 
 def _record_filing(request: Request, ruling: Ruling, policy_digest: str) -> None:

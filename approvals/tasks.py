@@ -12,7 +12,7 @@ from celery import shared_task
 from django.core.management import call_command
 from django.db import connection
 
-from approvals import expiry, idempotency
+from approvals import expiry, idempotency, stopping
 from approvals.notifications import forgetting, sending
 from approvals.replay import nightly
 from audit import refusals
@@ -51,6 +51,21 @@ def expire_due() -> int:
     if denied:
         log.info("requests.expired", count=denied)
     return denied
+
+
+@shared_task(name="approvals.tasks.withdraw_stopped")
+@alone
+def withdraw_stopped() -> int:
+    """Withdraw what waits, and void what was granted or allowed, from before the newest stop of all agents."""
+    done = stopping.end_stopped()
+    for act in (stopping.withdraw_stopped, stopping.void_stopped):
+        while batch := act(limit=stopping.BATCH):
+            done += batch
+            if batch < stopping.BATCH:
+                break
+    if done:
+        log.info("agents.stopped", count=done)
+    return done
 
 
 @shared_task(name="approvals.tasks.close_refusal_windows")

@@ -10,12 +10,13 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from accounts.directory import rights_of
+from approvals import roster
 
 THEMES = ("light", "dark", "system")
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
-    """`theme`, `now`, `now_ms`, `nav`, `oidc`, `rights` and `queue_count` as `templates/base.html` reads them."""
+    """`theme`, `now`, `now_ms`, `nav`, `oidc`, `rights`, `queue_count`, `frame`: as `templates/base.html` reads them."""
     theme = request.COOKIES.get("theme", "system")
     now = datetime.now(UTC)
     if request.path.startswith(("/queue/", "/requests/")):
@@ -23,7 +24,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
     elif request.path.startswith(("/people/", "/teams/", "/reviews/")):
         nav = "people"
     else:
-        nav = "history" if request.path.startswith("/history/") else ""
+        nav = next((name for name in ("history", "agents") if request.path.startswith(f"/{name}/")), "")
     return {
         "theme": theme if theme in THEMES else "system",
         "now": now,
@@ -32,4 +33,11 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "oidc": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
         "rights": SimpleLazyObject(lambda: rights_of(request.user)),
         "queue_count": None,
+        "frame": SimpleLazyObject(lambda: _frame(request)),
     }
+
+
+def _frame(request: HttpRequest) -> roster.Frame | None:
+    """What every page's frame says of agents, as it was read with the person; None for who is not signed in."""
+    user = getattr(request, "user", None)
+    return roster.frame(user) if user is not None and user.is_authenticated else None

@@ -21,10 +21,13 @@ def _time(moment: datetime | None) -> str | None:
 
 
 def _grant_of(seen: Seen) -> Grant | None:
-    """The grant, unless the log was forked since it was issued."""
+    """The grant, unless the log was forked or all agents were stopped since it was issued."""
     grant: Grant | None = getattr(seen.request, "grant", None)
     forks: int = seen.request.log_forks  # type: ignore[attr-defined]  # annotated by queries.requests
-    return grant if grant is not None and grant.fork >= (forks or 0) else None
+    stops: int = seen.request.stops  # type: ignore[attr-defined]  # likewise
+    if grant is None or grant.fork < (forks or 0) or grant.epoch < stops:
+        return None
+    return grant
 
 
 def request_document(seen: Seen) -> dict[str, Any]:

@@ -1,7 +1,9 @@
-"""The rows of approvals: requests, decisions, questions, grants, policy versions, remembered answers, notices. No verbs
-here.
+"""The rows of approvals: requests, decisions, questions, grants, policy versions, allowances, answers, notices.
+
+No verbs here.
 """
 
+from approvals.models.allowance import Allowance, AllowanceAgreement, AllowanceUse
 from approvals.models.decision import Decision, Seat
 from approvals.models.grant import Grant, SigningKey
 from approvals.models.idempotency import RememberedAnswer
@@ -22,6 +24,9 @@ from approvals.models.request import Activity, Outcome, Request
 __all__ = [
     "TO_PEOPLE",
     "Activity",
+    "Allowance",
+    "AllowanceAgreement",
+    "AllowanceUse",
     "Decision",
     "Delivery",
     "Event",

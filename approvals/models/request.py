@@ -109,6 +109,7 @@ class Request(models.Model):
     )
     valid_seconds = models.PositiveIntegerField(default=3600)
     valid_until = models.DateTimeField(null=True)
+    epoch = models.PositiveIntegerField(db_default=0)  # stops of all agents begun before it was filed
 
     class Meta:
         constraints = (
@@ -141,6 +142,7 @@ class Request(models.Model):
                 condition=Q(status="rejected"),
                 name="denials_of_a_thing",
             ),
+            models.Index(fields=["epoch"], condition=Q(status="pending"), name="pending_by_epoch"),
             GinIndex(fields=["standing_teams"], condition=Q(status="pending"), name="pending_by_standing_team"),
             GinIndex(words_of("action", "resource", "summary"), name="requests_by_words"),
         )

@@ -30,11 +30,50 @@ class Vote:
 
 
 @dataclass
+class Allowed:
+    """An allowance as its own entries tell it: who agreed to what, and from when to when it held."""
+
+    agent: str
+    action: str
+    uses: int
+    ends_at: datetime
+    people: dict[str, frozenset[str]] = field(default_factory=dict)  # person → teams they sat in then
+    granted_at: datetime | None = None
+    revoked_at: datetime | None = None
+    spent: set[int] = field(default_factory=set)  # the numbers of its uses that requests have told of
+
+
+#: The allowance of an id; None where the log knows none.
+AllowanceOf = Callable[[str], Allowed | None]
+
+
+def tell_allowance(leaves: Sequence[Leaf]) -> Allowed | None:
+    """An allowance from its leaves in the order of their ordinals."""
+    allowed: Allowed | None = None
+    for leaf in leaves:
+        if leaf.type == "allowance.proposed":
+            facts = leaf.facts
+            ends_at = datetime.fromisoformat(facts["ends_at"])
+            allowed = Allowed(facts["agent"], facts["action"], int(facts["uses"]), ends_at)
+        elif allowed is None:
+            return None
+        elif leaf.type == "allowance.agreed":
+            allowed.people[leaf.actor.id] = frozenset(leaf.facts["teams"])
+        elif leaf.type == "allowance.granted":
+            allowed.granted_at = leaf.at
+        elif leaf.type == "allowance.revoked":
+            allowed.revoked_at = allowed.revoked_at or leaf.at
+    return allowed
+
+
+@dataclass
 class Story:
     """What the entries of one request amount to. `faults` are sentences, empty where every rule held."""
 
     request: str
     agent: str = ""
+    action: str = ""
+    allowance_of: AllowanceOf = field(default=lambda allowance: None, repr=False)
     stands: Status | None = None
     expires_at: datetime | None = None
     decided_at: datetime | None = None
@@ -45,6 +84,7 @@ class Story:
     votes: dict[str, Vote] = field(default_factory=dict)
     grant: str | None = None
     valid_until: datetime | None = None
+    voided: bool = False
     redeemed: bool = False
     reported: bool = False
     faults: list[str] = field(default_factory=list)
@@ -54,9 +94,11 @@ class Story:
         self.faults.append(what)
 
 
-def tell(request: str, leaves: Sequence[Leaf], owner_at: OwnerAt) -> Story:
+def tell(
+    request: str, leaves: Sequence[Leaf], owner_at: OwnerAt, allowance_of: AllowanceOf = lambda allowance: None
+) -> Story:
     """The story of a request from its leaves in the order of their ordinals, complete from the first."""
-    story = Story(request)
+    story = Story(request, allowance_of=allowance_of)
     for place, leaf in enumerate(leaves, start=1):
         if leaf.ordinal != place:
             story.fault(f"entry {place} is missing")
@@ -80,7 +122,7 @@ def _filed(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
         return
     facts = leaf.facts
     status = Status(facts["status"])
-    story.agent = leaf.actor.id
+    story.agent, story.action = leaf.actor.id, str(facts.get("action", ""))
     if transition_for(None, status) is None:
         story.fault(f"it began as {status}")
     story.stands = status
@@ -114,6 +156,8 @@ def _check_approval(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
         story.fault("approved at or after its deadline")
     owner = owner_at(story.agent, leaf.at)
     standing = [vote for vote in story.votes.values() if not vote.voided]
+    if "allowance" in leaf.facts:
+        standing = _agreed_ahead(story, leaf)
     weighed = quorum.weigh(
         _requirement(leaf.facts.get("quorum", story.asked)),
         [
@@ -137,6 +181,23 @@ def _check_approval(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
         vote = by_person.get(seat["person"])
         if vote is None or seat["team"] not in vote.teams:
             story.fault(f"a seat of {seat['team']} was filled by who had no vote for it")
+
+
+def _agreed_ahead(story: Story, leaf: Leaf) -> list[Vote]:
+    """Those who agreed to the allowance that approved it, as if each had voted."""
+    allowed, number = story.allowance_of(leaf.facts["allowance"]), int(leaf.facts["use"])
+    if allowed is None:
+        story.fault("approved under an allowance that nobody proposed")
+        return []
+    if (allowed.agent, allowed.action) != (story.agent, story.action):
+        story.fault("approved under an allowance for something else")
+    held = allowed.granted_at is not None and allowed.granted_at <= leaf.at < allowed.ends_at
+    if not held or (allowed.revoked_at is not None and allowed.revoked_at <= leaf.at):
+        story.fault("approved under an allowance that did not hold")
+    if not 1 <= number <= allowed.uses or number in allowed.spent:
+        story.fault("approved by a use that its allowance did not have")
+    allowed.spent.add(number)
+    return [Vote(person, "approve", teams) for person, teams in allowed.people.items()]
 
 
 def _requirement(asked: Sequence[Sequence[Mapping[str, Any]]]) -> quorum.Requirement:
@@ -199,7 +260,15 @@ def _granted(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
     story.valid_until = datetime.fromisoformat(leaf.facts["valid_until"])
 
 
+def _grant_voided(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
+    if story.redeemed or story.voided or story.grant != leaf.facts["grant"]:
+        story.fault("a grant was voided that did not stand")
+    story.voided = True
+
+
 def _redeemed(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
+    if story.voided:
+        story.fault("redeemed though it was void")
     if story.redeemed:
         story.fault("redeemed twice")
     if story.stands is not Status.APPROVED or story.grant != leaf.facts["grant"]:
@@ -225,6 +294,7 @@ _READERS: Mapping[str, Callable[[Story, Leaf, OwnerAt], None]] = {
     "question.asked": _asked,
     "question.answered": _answered,
     "grant.issued": _granted,
+    "grant.voided": _grant_voided,
     "grant.redeemed": _redeemed,
     "outcome.reported": _reported,
 }

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from approvals.replay.story import Story, tell
+from approvals.replay.story import Allowed, Story, tell, tell_allowance
 from audit.leaves import Leaf, parse
 
 CHUNK = 1_000
@@ -83,9 +83,9 @@ def replay(*, said: Callable[[int], None] = lambda requests: None) -> Replay:
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        owners = _Owners()
+        owners, allowed = _Owners(), _allowances()
         for chunk in _chunks("request"):
-            stories = [tell(request, leaves, owners.at) for request, leaves in chunk]
+            stories = [tell(request, leaves, owners.at, allowed.get) for request, leaves in chunk]
             rows = {row[0]: row[1:] for row in _fetch(_ROWS, ids=[story.request for story in stories])}
             for story, (_, leaves) in zip(stories, chunk, strict=True):
                 done.entries += len(leaves)
@@ -141,6 +141,11 @@ class _Owners:
         known = self._since.get(agent, [])
         place = bisect_right([since for since, _ in known], moment)
         return known[place - 1][1] if place else None
+
+
+def _allowances() -> dict[str, Allowed]:
+    told = ((one, tell_allowance(leaves)) for chunk in _chunks("allowance") for one, leaves in chunk)
+    return {one: allowed for one, allowed in told if allowed is not None}
 
 
 def _chunks(kind: str) -> Iterator[list[tuple[str, list[Leaf]]]]:

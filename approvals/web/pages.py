@@ -264,6 +264,8 @@ class RequestPage:  # context name: page
     next_url: str = ""  # j / k through the reader's queue
     previous_url: str = ""
     decided: bool = False  # this reader's own decision on it is recorded (wipes their draft)
+    allowance_url: str = ""  # what it was approved under, without a decision of its own
+    allow_url: str = ""  # where the reader may propose an allowance for the next ones like it
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from approvals import access, history, listing, marks, policies, quorum, rationale, viewing
+from approvals import access, allowances, history, listing, marks, policies, quorum, rationale, roster, viewing
 from approvals.access import Viewer
 from approvals.display.consequences import Consequence
 from approvals.display.rows import Row as ParameterFact
@@ -80,6 +80,8 @@ def build(person: Viewer, seen: Seen, *, session_key: str, asked: Asked | None =
     stepup = step_up.shown(person, seen, ruling, asked.auth) if may_decide and not no_approval and asked.form else None
     if stepup is not None and stepup.set_up_url:
         no_approval = stepup.sentence
+    by_allowance = seen.status is Status.APPROVED and bool(request.teams) and not votes
+    use = roster.use_of(request) if by_allowance else None
     view = shown.view
     title = view.title if open_to_me else words.title(request, None, masked=True)
     return RequestPage(
@@ -98,7 +100,9 @@ def build(person: Viewer, seen: Seen, *, session_key: str, asked: Asked | None =
         headline=view.headline if open_to_me else title,
         lines=[_line(one, masked=not open_to_me) for one in view.consequences],
         parameters=_parameters(request, shown) if open_to_me else _masked_parameters(request, shown),
-        standing=standing.standing_view(seen, votes, ruling, person, may_approve=may_decide and not no_approval),
+        standing=standing.allowed_ahead(*use)
+        if use is not None
+        else standing.standing_view(seen, votes, ruling, person, may_approve=may_decide and not no_approval),
         rules=_rules(request, ruling),
         policy_version=str(request.policy.number) if request.policy else _("none"),
         says=_says(view.summary, view.rationale, masked=not open_to_me),
@@ -123,8 +127,16 @@ def build(person: Viewer, seen: Seen, *, session_key: str, asked: Asked | None =
         receipt=standing.receipt(seen, votes, person),
         next_url=rows.url_of(following) if following else "",
         previous_url=rows.url_of(previous) if previous else "",
+        allowance_url=reverse("allowance", args=[use[0].allowance_id]) if use is not None else "",
+        allow_url=_allow_url(person, request, ruling),
         decided=any(vote.person_id == person.user.pk for vote in votes),
     )
+
+
+def _allow_url(person: Viewer, request: Request, ruling: Ruling) -> str:
+    """Where the reader may allow the next ones like this; empty where their yes would not count."""
+    refused = allowances.why_not_ahead(ruling) or allowances.why_not_agree(person, request.agent.owner_id, ruling)
+    return "" if refused else f"{reverse('allowance_new')}?request={request.pk}"
 
 
 def _ruling(seen: Seen) -> Ruling:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from approvals import listing, rationale
 from approvals.access import Viewer
 from approvals.display.visible import Runs, joined
-from approvals.models import Decision
+from approvals.models import AllowanceAgreement, AllowanceUse, Decision
 from approvals.queries import Seen
 from approvals.rules.ruling import Ruling
 from approvals.states import Status
@@ -51,6 +51,20 @@ def standing_view(
     return StandingView(words.progress(now.have, now.need), seats, missing)
 
 
+def allowed_ahead(use: AllowanceUse, agreements: Sequence[AllowanceAgreement]) -> StandingView:
+    """The seats as those who agreed to the allowance fill them."""
+    people = {str(one.person_id): one.person for one in agreements}
+    seats = [
+        Seat(seat["team"], "approved", joined(words.own(_("allowed ahead by ")), words.name(people[seat["person"]])))
+        for seat in use.seats
+    ]
+    progress = _("Use %(number)s of %(uses)s of an allowance") % {
+        "number": use.number,
+        "uses": use.allowance.uses_total,
+    }
+    return StandingView(progress, seats, ())
+
+
 def events(seen: Seen, decisions: Sequence[Decision], *, notes: bool) -> list[Event]:
     """What has happened to a request, oldest first; `notes`: the reader may read colleagues' notes."""
     request = seen.request
@@ -68,7 +82,7 @@ def events(seen: Seen, decisions: Sequence[Decision], *, notes: bool) -> list[Ev
             )
         )
     if seen.decided_at is not None:
-        found += _end(seen, seen.decided_at)
+        found += _end(seen, seen.decided_at, voted=bool(decisions))
     grant = getattr(request, "grant", None)
     if grant is not None and grant.redeemed_at is not None:
         found.append(Event(grant.redeemed_at, words.own(_("The executor")), _("redeemed the grant")))
@@ -87,13 +101,15 @@ def _verdict(decision: Decision) -> str:
     return _("approved") if decision.verdict == "approve" else _("rejected")
 
 
-def _end(seen: Seen, at: datetime) -> list[Event]:
+def _end(seen: Seen, at: datetime, *, voted: bool) -> list[Event]:
     """The end itself, where no decision above has said it already."""
     by_policy = words.own(_("Policy"))
     unattended = not seen.request.teams
     ends = {
         Status.EXPIRED: (words.own(_("The deadline")), _("passed: denied by default")),
-        Status.WITHDRAWN: (words.text(seen.request.agent.slug), _("withdrew this")),
+        Status.WITHDRAWN: (words.own(_("Countersign")), _("withdrew this: the agent was stopped"))
+        if seen.request.stop
+        else (words.text(seen.request.agent.slug), _("withdrew this")),
         Status.BLOCKED: (by_policy, _("blocked this")),
         Status.APPROVED: (
             by_policy if unattended else words.own(_("The quorum")),
@@ -102,6 +118,8 @@ def _end(seen: Seen, at: datetime) -> list[Event]:
     }
     if seen.status not in ends:
         return []
+    if seen.status is Status.APPROVED and not unattended and not voted:
+        return [Event(at, words.own(_("An allowance")), _("covered this: approved"))]
     who, what = ends[seen.status]
     return [Event(at, who, what)]
 

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from django.urls import path
 
-from approvals.web import ask, decide, export, history, preferences, queue, request, step_up, webhooks
+from approvals.web import (
+    agents,
+    allowances,
+    ask,
+    decide,
+    export,
+    history,
+    preferences,
+    queue,
+    request,
+    step_up,
+    stop,
+    webhooks,
+)
 
 urlpatterns = [
     path("queue/", queue.show, name="queue"),
@@ -18,6 +31,17 @@ urlpatterns = [
     path("history/", history.show, name="history"),
     path("history/export.csv", export.as_csv, name="history_csv"),
     path("history/export.jsonl", export.as_jsonl, name="history_jsonl"),
+    path("agents/", agents.index, name="agents"),
+    path("agents/<slug:slug>/", agents.show, name="agent"),
+    path("agents/<slug:slug>/suspend/", agents.suspend, name="agent_suspend"),
+    path("agents/<slug:slug>/resume/", agents.resume, name="agent_resume"),
+    path("allowances/", allowances.index, name="allowances"),
+    path("allowances/new/", allowances.new, name="allowance_new"),
+    path("allowances/<uuid:allowance_id>/", allowances.show, name="allowance"),
+    path("allowances/<uuid:allowance_id>/agree/", allowances.agree, name="allowance_agree"),
+    path("allowances/<uuid:allowance_id>/revoke/", allowances.revoke, name="allowance_revoke"),
+    path("stop/", stop.show, name="stop"),
+    path("stop/lift/", stop.lift, name="stop_lift"),
     path("preferences/", preferences.show, name="preferences"),
     path("preferences/webhooks/", webhooks.index, name="webhooks"),
     path("preferences/webhooks/<uuid:webhook_id>/", webhooks.show, name="webhook"),
