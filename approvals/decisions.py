@@ -104,7 +104,8 @@ def _decide(
         _refuse_replay(person, form)
         seen = Seen(request, now)
         _refuse_late(seen)
-        _refuse_unentitled(access.viewer(person), seen, votes, form.verdict)
+        viewer = access.viewer(person)
+        _refuse_unentitled(viewer, seen, votes, form.verdict)
         ticket = viewing.read_ticket(
             form.view_id, person=person, session_key=session_key, request_id=request_id, at=now
         )
@@ -115,6 +116,7 @@ def _decide(
             if ruling.outcome == "blocked":
                 _block(request, ruling, now)
                 return request
+            _refuse_unopened(viewer, seen, votes, ruling)
             _refuse_unread(ruling, shown)
             _refuse_without_stepup(ruling, auth, now)
             _refuse_without_evidence(ruling)
@@ -125,7 +127,8 @@ def _decide(
         refused.evidence = _refusal(person, request, form, refused)
         raise
     stepup = ruling is not None and access.asks_stepup(ruling)
-    _record_vote(person, request, form, ticket, auth, now, stepup=stepup)
+    stands_for = access.stands_for(viewer, request, votes)
+    _record_vote(person, request, form, ticket, auth, now, stepup=stepup, stands_for=stands_for)
     if ruling is None:
         lifecycle.transition(
             request,
@@ -165,6 +168,13 @@ def _refuse_unentitled(person: access.Viewer, seen: Seen, votes: list[Decision],
     if any(vote.person_id == person.user.pk for vote in votes):
         raise AlreadyDecided("You have decided on this request already.")
     refused = check(person, seen, votes)
+    if refused:
+        raise NotYours(refused)
+
+
+def _refuse_unopened(person: access.Viewer, seen: Seen, votes: list[Decision], ruling: Ruling) -> None:
+    """Who may decide only because the request was escalated approves only where policy says so now too."""
+    refused = access.why_not_widened(person, seen, votes, ruling)
     if refused:
         raise NotYours(refused)
 
@@ -249,6 +259,7 @@ def _record_vote(
     now: datetime,
     *,
     stepup: bool,
+    stands_for: list[dict[str, object]],
 ) -> None:
     teams = sorted(Membership.objects.filter(user=person).values_list("team__slug", flat=True))
     vote = Decision(
@@ -259,6 +270,7 @@ def _record_vote(
         note=form.note.strip(),
         reason_code=form.reason_code,
         teams=teams,
+        delegated_from=stands_for,
         display_digest=form.display_digest,
         parameters_digest=request.effective_digest,
         view_nonce=ticket.nonce,
@@ -279,6 +291,7 @@ def _record_vote(
                 "verdict": vote.verdict,
                 "reason_code": vote.reason_code,
                 "teams": teams,
+                "delegated_from": stands_for,
                 "stepup": stepup,
                 "opened_at": timestamp(ticket.opened_at),
             },

@@ -4,6 +4,7 @@ from approvals.models.decision import Decision, Seat
 from approvals.models.grant import Grant, SigningKey
 from approvals.models.idempotency import RememberedAnswer
 from approvals.models.notification import (
+    TO_OVERSEERS,
     TO_PEOPLE,
     Delivery,
     Event,
@@ -17,6 +18,7 @@ from approvals.models.policy import PolicyActivation, PolicyVersion
 from approvals.models.request import Activity, Outcome, Request
 
 __all__ = [
+    "TO_OVERSEERS",
     "TO_PEOPLE",
     "Activity",
     "Decision",

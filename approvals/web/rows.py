@@ -10,7 +10,7 @@ from uuid import UUID
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from approvals import listing
+from approvals import access, listing
 from approvals.access import Viewer
 from approvals.display.visible import Runs, joined
 from approvals.models import Decision, Request
@@ -36,7 +36,7 @@ def pending(request: Request, around: Surroundings, *, my_turn: bool) -> Row:
     """A row that is not decided yet."""
     votes = around.votes.get(request.pk, ())
     standing = listing.standing(request, votes)
-    why = _your_seat(standing, around.person) if my_turn else _whose_turn(request, standing, votes, around)
+    why = _your_seat(request, standing, votes, around) if my_turn else _whose_turn(request, standing, votes, around)
     return Row(
         id=request.pk,
         url=url_of(request.pk),
@@ -107,9 +107,21 @@ def _verdict_behind(status: Status) -> str:
     return {Status.APPROVED: "approve", Status.REJECTED: "reject"}.get(status, "")
 
 
-def _your_seat(standing: Standing, person: Viewer) -> Runs:
-    teams = sorted(standing.open_teams & person.teams) or sorted(person.teams)
-    return words.own(_("You sit in %(teams)s") % {"teams": ", ".join(teams)})
+def _your_seat(request: Request, standing: Standing, votes: Sequence[Decision], around: Surroundings) -> Runs:
+    person = around.person
+    mine = sorted(standing.open_teams & person.teams)
+    if mine:
+        return words.own(_("You sit in %(teams)s") % {"teams": ", ".join(mine)})
+    if request.escalated_at is not None and request.escalation_team in person.teams:
+        return words.own(
+            _("Escalated to %(team)s %(at)s") % {"team": request.escalation_team, "at": f"{request.escalated_at:%H:%M}"}
+        )
+    voted = {vote.person_id for vote in votes}
+    held = next((one for one in access.lenders(person, request) if one.person_id not in voted), None)
+    if held is not None:
+        until = words.own(_(" until %(at)s") % {"at": words.day(held.until, around.now)})
+        return joined(words.own(_("You decide for ")), words.text(held.name), until)
+    return words.own(_("You sit in %(teams)s") % {"teams": ", ".join(sorted(person.teams))})
 
 
 def _whose_turn(request: Request, standing: Standing, votes: Sequence[Decision], around: Surroundings) -> Runs:

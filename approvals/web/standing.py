@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 
-from approvals import listing, rationale
+from approvals import access, listing, rationale
 from approvals.access import Viewer
 from approvals.display.visible import Runs, joined
 from approvals.models import Decision
@@ -38,9 +38,9 @@ def standing_view(
         )
         for team, who in now.seats
     ]
-    offered = may_approve
+    offered, mine = may_approve, access.seats_of(person, seen.request, votes)
     for team in now.open_seats:
-        yours = offered and team in person.teams
+        yours = offered and team in mine
         offered = offered and not yours  # one person fills one seat
         said = _("you") if yours else _("open")
         if seen.status is not Status.PENDING:

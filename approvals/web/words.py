@@ -77,6 +77,13 @@ def at(moment: datetime, now: datetime | None = None) -> str:
     return f"{moment:%H:%M:%S}"
 
 
+def day(moment: datetime, now: datetime) -> str:
+    """Until when, in UTC: the time of day, and its day where that is not today's (by `now`)."""
+    moment = moment.astimezone(UTC)
+    today = moment.date() == now.astimezone(UTC).date()
+    return f"{moment:%H:%M}" if today else f"{moment.day} {moment:%b %H:%M}"
+
+
 def name(person: User) -> Runs:
     """A colleague's name; the address where there is none."""
     return text(person.name or person.email)

@@ -158,7 +158,7 @@ class TestWeighing:
         assert not weigh(quorum.parse("2 of finance"), twice).reached
 
     def test_who_is_no_longer_eligible_does_not_count(self) -> None:
-        gone = [Vote("kim", frozenset({"support"}), "approve", eligible=False)]
+        gone = [Vote("kim", frozenset({"support"}), "approve", barred="inactive")]
         assert not weigh(quorum.parse("1 of support"), gone).reached
 
     def test_the_owner_never_counts(self) -> None:
@@ -188,7 +188,7 @@ class TestRejecting:
         assert not weigh(quorum.parse("1 of finance"), [reject]).rejected
 
     def test_a_reject_by_who_is_barred_ends_nothing(self) -> None:
-        reject = Vote("lee", frozenset({"finance"}), "reject", eligible=False)
+        reject = Vote("lee", frozenset({"finance"}), "reject", barred="inactive")
         assert not weigh(quorum.parse("1 of finance"), [reject]).rejected
 
     def test_the_owner_may_always_reject(self) -> None:
