@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 
 from agents.models import Agent, Credential
 from agents.problems import Problem
-from approvals import grants, lifecycle, policies, queries
+from approvals import escalation, grants, lifecycle, policies, queries, reminders, undecidable
 from approvals.display.view import VIEW_VERSION
 from approvals.errors import NotPending
 from approvals.models import Activity, Outcome, Request
@@ -70,8 +70,10 @@ def file(*, agent: Agent, credential: Credential, filing: Filing) -> Request:
     if ruling.outcome == "allowed":
         ruling = _unless_unsignable(ruling, now)
     request = _made(agent, credential, filing, text, digest, ruling, ask, in_force.version_id, now)
+    undecidable.look(request, ruling)
     _begin(request, ruling, stop=suspended)
     _record_filing(request, ruling, in_force.digest)
+    undecidable.alert(request)
     if request.status != Status.PENDING:
         _record_ruling(request, ruling)
     policies.raise_alarm(request, ruling)
@@ -100,6 +102,8 @@ def _made(
     now: datetime,
 ) -> Request:
     seconds = min(ruling.timeout_seconds, filing.timeout_seconds or ruling.timeout_seconds)
+    expires_at = now + timedelta(seconds=seconds)
+    escalates_at, escalation_team = escalation.times_of(ruling, now, expires_at)
     requirement = ruling.requirement or ()
     asked = ask.as_json()
     del asked["parameters"]  # they stand canonical beside it; one copy cannot contradict the other
@@ -116,7 +120,10 @@ def _made(
         context_text=canonical(filing.context),
         digest_salt=os.urandom(16),
         created_at=now,
-        expires_at=now + timedelta(seconds=seconds),
+        expires_at=expires_at,
+        escalates_at=escalates_at,
+        escalation_team=escalation_team,
+        remind_at=reminders.next_after(now, now, expires_at) if ruling.outcome == "people" else None,
         policy_id=version_id,
         ruling=ruling.as_json(),
         asked=asked,
@@ -157,6 +164,8 @@ def _record_filing(request: Request, ruling: Ruling, policy_digest: str) -> None
                 "stepup": ruling.stepup,
                 "credential": str(request.credential_id),
                 "expires_at": timestamp(request.expires_at),
+                "escalates_at": timestamp(request.escalates_at) if request.escalates_at else None,
+                "escalation_team": request.escalation_team,
                 "policy": str(request.policy_id) if request.policy_id else None,
             },
             digests={"policy": policy_digest, "renderer": VIEW_VERSION},
