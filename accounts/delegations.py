@@ -246,3 +246,32 @@ def _refuse_others(new: Span) -> None:
         raise Refused("starts_at", "There is a delegate for a part of that time already; end that first.")
     if closes_a_circle(new, others):
         raise Refused("delegate", "That would close a circle: their own seats are passed on, and come back to you.")
+
+
+# ---- for pages
+
+
+def of(person: User) -> tuple[list[Delegation], list[Delegation]]:
+    """What this person has given and holds that has not ended, soonest first; two queries."""
+    rows = Delegation.objects.select_related("delegator", "delegate").filter(
+        Q(ended_at__isnull=True) | Q(ended_at__gt=Now()), ends_at__gt=Now()
+    )
+    ordered = rows.order_by("starts_at", "id")
+    return list(ordered.filter(delegator=person)), list(ordered.filter(delegate=person))
+
+
+def newest(limit: int, before: UUID | None = None) -> list[Delegation]:
+    """All delegations, ended or not, newest first; one query."""
+    rows = Delegation.objects.select_related("delegator", "delegate", "named_by", "ended_by").order_by("-id")
+    return list((rows.filter(pk__lt=before) if before else rows)[:limit])
+
+
+def colleagues(person: User, limit: int = 500) -> list[str]:
+    """Addresses of active people, to choose a delegate from; one query."""
+    rows = User.objects.filter(is_active=True).exclude(pk=person.pk).order_by("email")
+    return list(rows.values_list("email", flat=True)[:limit])
+
+
+def person_at(address: str) -> User | None:
+    """The person with this address, in any case."""
+    return User.objects.filter(email__iexact=address.strip()).first()

@@ -72,10 +72,15 @@ def of_teams(slugs: Collection[str]) -> dict[str, Hours]:
     return {row.team.slug: read(row) for row in TeamHours.objects.filter(team__slug__in=slugs).select_related("team")}
 
 
-def of(team: Team) -> Hours | None:
+def of(whose: Team) -> Hours | None:
     """This team's hours; None where it has none, which is always."""
-    found = TeamHours.objects.filter(team=team).first()
+    found = TeamHours.objects.filter(team=whose).first()
     return read(found) if found is not None else None
+
+
+def team(slug: str) -> Team | None:
+    """The team of that name."""
+    return Team.objects.filter(slug=slug).first()
 
 
 def read(row: TeamHours) -> Hours:

@@ -44,6 +44,11 @@ class Viewer:
         return bool(self.roles & SEES_ALL)
 
     @property
+    def oversees(self) -> bool:
+        """Administrators and leadership hear of what nobody can decide."""
+        return bool(self.roles & {Role.ADMINISTRATOR, Role.LEADERSHIP})
+
+    @property
     def decides(self) -> bool:
         """Whether anything at all can be theirs to decide, but for what they own."""
         return bool(self.teams or self.held)

@@ -189,6 +189,14 @@ def owns_an_agent(person: Viewer) -> bool:
     return Agent.objects.filter(owner=person.user).exists()
 
 
+def owned_by(people: Collection[UUID]) -> dict[UUID, list[str]]:
+    """Agents' slugs by who answers for them; one query."""
+    found: dict[UUID, list[str]] = {}
+    for owner, slug in Agent.objects.filter(owner__in=people).order_by("slug").values_list("owner_id", "slug"):
+        found.setdefault(owner, []).append(slug)
+    return found
+
+
 def half_decided(person: Viewer) -> list[Request]:
     """Pending requests of this person's teams, or that they decided, on which somebody has voted: few, and each needs
     its quorum weighed to know whose turn it is. Payloads are left unread."""

@@ -67,6 +67,7 @@ def _page(person: Viewer, mark: marks.QueueMark, place: listing.Place | None) ->
         waiting = listing.waiting(person, known, OTHERS)
     else:
         mine, count, waiting = list(listing.after(turn, place)[: PAGE + 1]), turn.count(), []
+    alarming = listing.undecidable(OTHERS) if place is None and person.oversees else []
     shown = [*mine[:PAGE], *waiting, *(seen.request for seen in recent)]
     around = Surroundings(person, mark.at, policies.versions(one.policy_id for one in shown), votes)
     return QueuePage(
@@ -76,6 +77,7 @@ def _page(person: Viewer, mark: marks.QueueMark, place: listing.Place | None) ->
         waiting=[rows.pending(one, around, my_turn=False) for one in waiting],
         recent=[rows.ended(seen, around) for seen in recent],
         news=QueueNews(poll_url=_first_poll(mark, mine, recent)),
+        undecidable=[rows.undecidable(one, around) for one in alarming],
         older_url=_older(mine[PAGE - 1]) if len(mine) > PAGE else "",
         first_url=reverse("queue") if place else "",
     )

@@ -83,7 +83,9 @@ def _news(person: Viewer, seen: Seen, told: str, key: str) -> RequestPage:
     version = told.partition(".")[0]
     if page.receipt is not None:
         notice, reload = f"{as_text(page.receipt.sentence)}.", seen.status is Status.WITHDRAWN
-    elif version != f"{seen.version:x}":
+    elif seen.request.escalated_at is not None and version == f"{seen.version:x}":
+        notice, reload = _("Opened to %(team)s too.") % {"team": seen.request.escalation_team}, False
+    elif version.rstrip("w") != f"{seen.version:x}":
         notice, reload = _("This changed while you were looking."), True
     else:
         teams = sorted({seat.team for seat in page.standing.seats if seat.state == "approved"})

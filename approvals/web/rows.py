@@ -51,6 +51,20 @@ def pending(request: Request, around: Surroundings, *, my_turn: bool) -> Row:
     )
 
 
+def undecidable(request: Request, around: Surroundings) -> Row:
+    """A row for those who can mend that nobody can decide it: they see it masked."""
+    return Row(
+        id=request.pk,
+        url=url_of(request.pk),
+        title=words.title(request, None, masked=True),
+        risk=risk_of(request),
+        agent=request.agent.slug,
+        status="pending",
+        deadline=words.deadline(request.expires_at, around.now),
+        why=words.own(_("Nobody can decide it in time")),
+    )
+
+
 def ended(seen: Seen, around: Surroundings) -> Row:
     """A row that ended, with how."""
     request = seen.request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from approvals.web import decide, export, history, preferences, queue, request, step_up, webhooks
+from approvals.web import absence, decide, export, history, hours, preferences, queue, request, step_up, webhooks
 
 urlpatterns = [
     path("queue/", queue.show, name="queue"),
@@ -18,6 +18,9 @@ urlpatterns = [
     path("history/export.csv", export.as_csv, name="history_csv"),
     path("history/export.jsonl", export.as_jsonl, name="history_jsonl"),
     path("preferences/", preferences.show, name="preferences"),
+    path("preferences/delegation/", absence.show, name="delegation"),
+    path("preferences/delegation/<uuid:delegation_id>/end/", absence.end, name="delegation_end"),
+    path("teams/<slug:slug>/hours/", hours.show, name="team_hours"),
     path("preferences/webhooks/", webhooks.index, name="webhooks"),
     path("preferences/webhooks/<uuid:webhook_id>/", webhooks.show, name="webhook"),
     path("preferences/webhooks/<uuid:webhook_id>/rotate/", webhooks.rotate, name="webhook_rotate"),

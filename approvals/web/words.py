@@ -91,11 +91,16 @@ def name(person: User) -> Runs:
 
 def names(people: list[User]) -> Runs:
     """`A`, `A and B`, `A, B and C`."""
+    return listed([name(person) for person in people])
+
+
+def listed(words: list[Runs]) -> Runs:
+    """`A`, `A and B`, `A, B and C`, of anything."""
     parts: list[Runs] = []
-    for place, person in enumerate(people):
+    for place, one in enumerate(words):
         if place:
-            parts.append(own(_(" and ") if place == len(people) - 1 else ", "))
-        parts.append(name(person))
+            parts.append(own(_(" and ") if place == len(words) - 1 else ", "))
+        parts.append(one)
     return joined(*parts)
 
 
