@@ -134,9 +134,9 @@ class _Crowd:
             return "owner"
         if self.asked.stepup and not self.people[name].proves:
             return "no-proof"
-        if not self._present(name):
+        if not self._present(name) and not any(self._may(one.delegate) for one in self._lent_by(name)):
             return "away"
-        return "" if self._own(name) & teams else "hours"
+        return "" if self._present(name) and self._own(name) & teams else "hours"
 
     def _lent_by(self, lender: str) -> list[Lent]:
         return [one for one in self.lent if one.delegator == lender]

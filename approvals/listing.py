@@ -107,8 +107,8 @@ _LENDERS = """
 
 
 def votes_of(request_ids: Collection[UUID]) -> dict[UUID, list[Decision]]:
-    """Standing decisions by request, oldest first, with their people, the teams these sit in now (`teams_now`) and
-    for whom they stand (`lenders_now`); one query."""
+    """Standing decisions by request, oldest first, with their people, the teams these sit in now (`teams_now`), for
+    whom they stand (`lenders_now`) and the seat they filled (`seat_team`, None while there is none); one query."""
     teams = Membership.objects.filter(user=OuterRef("person")).values("team__slug")
     rows = (
         Decision.objects.filter(request__in=list(request_ids), voided_at__isnull=True)
@@ -116,6 +116,7 @@ def votes_of(request_ids: Collection[UUID]) -> dict[UUID, list[Decision]]:
         .annotate(
             teams_now=ArraySubquery(teams),
             lenders_now=RawSQL(_LENDERS, [], output_field=JSONField()),  # noqa: S611 - a constant
+            seat_team=F("seat__team"),
         )
         .order_by("decided_at", "id")
     )
@@ -129,6 +130,11 @@ def lenders_of(vote: Decision) -> list[dict[str, Any]]:
     """For whom a vote of `votes_of` stood: `person` (id), `name`, whether the delegation `runs`, `teams`."""
     found: list[dict[str, Any]] = vote.lenders_now  # type: ignore[attr-defined]  # annotated by `votes_of`
     return found
+
+
+def seat_of(vote: Decision) -> str:
+    """The team whose seat a vote of `votes_of` filled when the quorum was reached; empty where none."""
+    return vote.seat_team or ""  # type: ignore[attr-defined]  # annotated by `votes_of`
 
 
 def standing(request: Request, votes: Sequence[Decision], ruling: Ruling | None = None) -> quorum.Standing:

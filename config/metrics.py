@@ -41,7 +41,8 @@ SELECT CASE WHEN risk_unknown THEN 'unknown' ELSE risk END, count(*),
        extract(epoch FROM clock_timestamp() - min(created_at)),
        count(*) FILTER (WHERE expires_at <= clock_timestamp()),
        coalesce(extract(epoch FROM clock_timestamp() - min(expires_at)
-                                   FILTER (WHERE expires_at <= clock_timestamp())), 0)
+                                   FILTER (WHERE expires_at <= clock_timestamp())), 0),
+       count(*) FILTER (WHERE undecidable IS NOT NULL AND expires_at > clock_timestamp())
   FROM approvals_request WHERE status = 'pending' GROUP BY 1
 """
 
@@ -70,12 +71,16 @@ class _Now(Collector):
             "countersign_unswept_requests", "Denied by default, not yet swept.", labels=["risk"]
         )
         late = GaugeMetricFamily("countersign_sweep_late_seconds", "How long the oldest has not been.", labels=["risk"])
-        for risk, count, oldest, unswept, lateness in pending:
+        undecidable = GaugeMetricFamily(
+            "countersign_undecidable_requests", "Of those that wait, which nobody can decide.", labels=["risk"]
+        )
+        for risk, count, oldest, unswept, lateness, hopeless in pending:
             depth.add_metric([risk], count)
             age.add_metric([risk], float(oldest))
             overdue.add_metric([risk], unswept)
             late.add_metric([risk], float(lateness))
-        yield from (depth, age, overdue, late)
+            undecidable.add_metric([risk], hopeless)
+        yield from (depth, age, overdue, late, undecidable)
         log = health.status()
         yield GaugeMetricFamily("countersign_log_lag_seconds", "Age of the oldest unsealed entry.", log.lag_seconds)
         yield GaugeMetricFamily("countersign_log_size", "Leaves in the evidence log.", log.size)

@@ -101,7 +101,8 @@ def status_of(seen: Seen) -> pages.Status:
 
 def result_of(seen: Seen, votes: Sequence[Decision]) -> Runs:
     """How a request ended, in a few words: `Rejected by NAME`."""
-    by = [vote.person for vote in votes if vote.verdict == _verdict_behind(seen.status)]
+    behind = [vote for vote in votes if vote.verdict == _verdict_behind(seen.status)]
+    by = [vote.person for vote in behind if listing.seat_of(vote) or seen.status is not Status.APPROVED]
     if seen.status is Status.APPROVED:
         if not by:
             return words.own(_("Allowed by policy"))

@@ -26,6 +26,10 @@ def standing_view(
     nothing, and why. `ruling` is what holds now."""
     if not ruling.requirement:
         return StandingView(progress="", seats=(), missing=(), unattended=True)
+    if seen.status is Status.APPROVED:  # as it was then: whoever has left since does not undo it
+        filled = [(listing.seat_of(vote), vote) for vote in votes if listing.seat_of(vote)]
+        seats = [Seat(team, "approved", _approved(vote, team, seen)) for team, vote in filled]
+        return StandingView(words.progress(len(seats), len(seats)), seats, [])
     now = listing.standing(seen.request, votes, ruling)
     by_person = {str(vote.person_id): vote for vote in votes}
     seats = [Seat(team, "approved", _approved(by_person[who], team, seen)) for team, who in now.seats]
@@ -43,7 +47,9 @@ def standing_view(
         words.progress(now.have, now.need),
         seats,
         missing,
-        uncounted=[_uncounted(by_person[who], why, seen) for who, why in now.uncounted.items() if why != "owner"],
+        uncounted=[_uncounted(by_person[who], why, seen) for who, why in now.uncounted.items() if why != "owner"]
+        if seen.status is Status.PENDING
+        else [],
         notes=widening.notes(seen, ruling),
         alarm=widening.alarm(seen),
     )

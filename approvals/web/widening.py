@@ -67,8 +67,8 @@ def _gap(gap: dict[str, Any]) -> str:
         for slug, said in (
             ("owner", _("%(n)s answers for this agent")),
             ("no-proof", _("%(n)s without a second factor")),
-            ("away", _("%(n)s away, and nobody who could stands for them")),
-            ("hours", _("%(n)s at work at other hours only")),
+            ("away", _("%(n)s away without a delegate who could")),
+            ("hours", _("%(n)s only at other hours")),
         )
         if why.get(slug)
     ]

@@ -62,6 +62,10 @@ def pages_of(house: dict[str, Request]) -> list[tuple[str, str]]:
         ("support1", "/history/?status=nothing"),
         ("support1", "/history/?q=nothing"),
         ("support1", "/requests/none/"),
+        ("finance1", "/preferences/delegation/"),
+        ("admin1", "/preferences/delegation/"),
+        ("admin1", "/teams/finance/hours/"),
+        ("admin1", "/queue/"),
         ("", "/accounts/login/"),
     ]
 

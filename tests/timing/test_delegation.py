@@ -150,7 +150,7 @@ def test_the_database_itself_refuses_two_at_once_a_backdated_and_an_endless_one(
     def row(**more: object) -> Delegation:
         given = {"delegator": cast["finance1"], "delegate": cast["support1"], "named_by": cast["finance1"],
                  "starts_at": now, "ends_at": now + DAY, "reason": "r", **more}  # fmt: skip
-        return Delegation(**given)  # type: ignore[arg-type]
+        return Delegation(**given)
 
     for bad in (
         row(),
@@ -369,6 +369,11 @@ def test_the_page_says_who_decides_for_whom_and_the_history_for_whom_it_was(cast
     decide(request, cast["finance1"])
     page = said(client.get(f"/requests/{request.pk}/"))
     assert "no longer counts: whom they stood for has decided themself." in page
+    decide(request, cast["finance2"])
+    page = said(client.get(f"/requests/{request.pk}/"))
+    assert "Approved by Fina Nowak and Finance2 Example" in page  # whose votes filled the seats
+    cast["finance2"].memberships.all().delete()  # what was approved stays as it was
+    assert "2 of 2 approvals" in said(client.get(f"/requests/{request.pk}/"))
 
 
 def test_the_delegate_is_told_and_who_is_away_is_not(cast: Cast) -> None:

@@ -144,7 +144,7 @@ def test_the_page_and_the_queue_of_those_who_can_mend_it_say_so(
     for name in ("admin1", "leader1", "finance1", "owner1"):
         page = signed_in(name).get(f"/requests/{lonely.pk}/")
         assert page.status_code == 200
-        assert "No one can decide this before its deadline. 1 more of finance: 1 member." in said(page)
+        assert "No one can decide this before its deadline. Found at filing: 1 more of finance: 1 member." in said(page)
     assert "$200" not in said(signed_in("leader1").get(f"/requests/{lonely.pk}/"))
     for name in ("admin1", "leader1"):
         assert "Nobody can decide" in said(signed_in(name).get("/queue/"))

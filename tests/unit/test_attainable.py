@@ -179,6 +179,8 @@ def test_who_is_away_all_the_time_is_none_but_by_their_delegate() -> None:
     (gap,) = gaps(asked("1 of finance"), people, [Lent("a", "owner", T0, hour(9))], always)
     assert gap.why == {"away": 1}
     assert gaps(asked("1 of finance"), people, [Lent("a", "owner", T0, hour(3))], always) == ()
+    (gap,) = gaps(asked("1 of finance"), people, [Lent("a", "b", T0, hour(9))], lambda team, start, end: False)
+    assert gap.why == {"hours": 1}
 
 
 def test_a_delegate_of_two_is_one_person_and_authority_counts_once() -> None:

@@ -258,7 +258,8 @@ class TestStandingForOthers:
         [
             (Vote("a", frozenset(), "approve", left=frozenset({"finance"})), "left"),
             (Vote("a", frozenset({"support"}), "approve"), "no-seat"),
-            (Vote("a", frozenset(), "approve", stands_for=(StandsFor("b", frozenset({"finance"})),)), "delegator-voted"),
+            (Vote("a", frozenset(), "approve", stands_for=(StandsFor("b", frozenset({"finance"})),)),
+             "delegator-voted"),
             (Vote("a", frozenset(), "approve", stands_for=(StandsFor("c", frozenset({"finance"}), runs=False),)),
              "delegation-ended"),
         ],
