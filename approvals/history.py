@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from django.contrib.postgres.search import SearchQuery, SearchVector
+from django.contrib.postgres.search import SearchQuery
 from django.db.models import DateTimeField, Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
@@ -17,6 +17,7 @@ from approvals import access, queries
 from approvals.access import Viewer
 from approvals.listing import DENIED_WITHIN, in_time, involved
 from approvals.models import Decision, Request
+from approvals.models.request import words_in, words_of
 from approvals.states import Status
 
 
@@ -87,15 +88,13 @@ def matching(person: Viewer, wanted: Filter) -> QuerySet[Request]:
 def _about(rows: QuerySet[Request], person: Viewer, words: str) -> QuerySet[Request]:
     """Rows with all the words, each matched from its beginning. Who sees a summary masked cannot search in it: an
     answer to a search is a look."""
-    terms = " & ".join(
-        "'" + word.replace("\\", "\\\\").replace("'", "''") + "':*" for word in words.replace("\x00", " ").split()
-    )
+    terms = " & ".join("'" + word.replace("\\", "\\\\").replace("'", "''") + "':*" for word in words_in(words))
     asked = SearchQuery(terms, config="simple", search_type="raw")
     # Exactly the index's expression, or it would not serve.
-    rows = rows.annotate(all_words=SearchVector("action", "resource", "summary", config="simple"))
+    rows = rows.annotate(all_words=words_of("action", "resource", "summary"))
     if not person.sees_all:
         return rows.filter(all_words=asked)
-    rows = rows.annotate(open_words=SearchVector("action", "resource", config="simple"))
+    rows = rows.annotate(open_words=words_of("action", "resource"))
     return rows.filter(Q(open_words=asked) | (Q(all_words=asked) & involved(person)))
 
 

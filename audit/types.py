@@ -59,6 +59,7 @@ class EntryType(StrEnum):
     FORK_DECLARED = "fork.declared"
     HEARTBEAT = "heartbeat"
     ERASURE = "erasure"
+    LOG_REPLAYED = "log.replayed"
     # The sealer's own statements that a pending row could not be trusted and lies in quarantine, and that
     # ordinals of a subject are not in the tree: without them a hole would be unexplained to whoever holds a
     # copy.

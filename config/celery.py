@@ -7,6 +7,7 @@ import warnings
 
 from celery import Celery
 from celery.platforms import SecurityWarning
+from celery.schedules import crontab
 from celery.signals import beat_init, worker_ready, worker_shutting_down
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -52,4 +53,6 @@ app.conf.beat_schedule = {
     "counted refusals": _every(10, "approvals.tasks.close_refusal_windows"),
     "remembered answers": _every(3600, "approvals.tasks.forget_old_answers"),
     "old sessions": _every(3600, "approvals.tasks.forget_old_sessions"),
+    # By the clock and not by an interval, which would begin anew with each start of the beat.
+    "replay of the log": {**_every(3600, "approvals.tasks.replay_log"), "schedule": crontab(hour="2", minute="30")},
 }

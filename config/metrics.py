@@ -45,11 +45,23 @@ SELECT CASE WHEN risk_unknown THEN 'unknown' ELSE risk END, count(*),
        count(*) FILTER (WHERE undecidable IS NOT NULL AND expires_at > clock_timestamp())
   FROM approvals_request WHERE status = 'pending' GROUP BY 1
 """
+# What was told to nobody yet, and what a receiver has not taken though it was due; each by a partial index.
+_OUTBOX = """
+SELECT (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(at)), 0) FROM approvals_notice
+         WHERE addressed_at IS NULL),
+       (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(due_at)), 0) FROM approvals_delivery
+         WHERE state = 'waiting' AND due_at <= clock_timestamp())
+"""
+_UNSENT = """
+SELECT channel, count(*) FROM approvals_delivery
+ WHERE state = 'failed' AND ended_at > now() - interval '1 hour' GROUP BY channel
+"""
+_CHANNELS = ("email", "webhook", "chat")
 
 
 class _Now(Collector):
     def collect(self) -> Iterator[Metric]:
-        """The families, from four queries."""
+        """The families, each from one query."""
         with connection.cursor() as cursor:
             cursor.execute(_ESTIMATE)
             (estimate,) = cursor.fetchone()
@@ -57,6 +69,10 @@ class _Now(Collector):
             by_status = cursor.fetchall()
             cursor.execute(_PENDING)
             pending = cursor.fetchall()
+            cursor.execute(_OUTBOX)
+            untold, undelivered = cursor.fetchone()
+            cursor.execute(_UNSENT)
+            unsent = dict.fromkeys(_CHANNELS, 0) | dict(cursor.fetchall())
         yield GaugeMetricFamily("countersign_requests", "Requests filed, PostgreSQL's estimate.", float(estimate))
         ended = GaugeMetricFamily(
             "countersign_requests_ended_last_hour", "Requests that ended within the hour, by how.", labels=["status"]
@@ -81,6 +97,16 @@ class _Now(Collector):
             late.add_metric([risk], float(lateness))
             undecidable.add_metric([risk], hopeless)
         yield from (depth, age, overdue, late, undecidable)
+        yield GaugeMetricFamily("countersign_outbox_oldest_seconds", "Since what nobody was told of.", float(untold))
+        yield GaugeMetricFamily(
+            "countersign_delivery_late_seconds", "How long the oldest due message has not gone.", float(undelivered)
+        )
+        failed = GaugeMetricFamily(
+            "countersign_deliveries_failed_last_hour", "Messages given up within the hour.", labels=["channel"]
+        )
+        for channel, count in unsent.items():
+            failed.add_metric([channel], count)
+        yield failed
         log = health.status()
         yield GaugeMetricFamily("countersign_log_lag_seconds", "Age of the oldest unsealed entry.", log.lag_seconds)
         yield GaugeMetricFamily("countersign_log_size", "Leaves in the evidence log.", log.size)

@@ -25,7 +25,9 @@ from tests.support.live import Caller, Server, web
 from tests.support.racing import race
 
 NEAR = 0.020
-APPROVALS = 200
+APPROVALS = 200  # deadlines a round
+CLOSE = 200  # decisions within NEAR of their deadlines, before it is enough
+ROUNDS = 4  # and no more than these: a busy machine hits fewer
 APART = 0.03  # between two deadlines, so that a decider comes to each in time
 WATCHED = (-0.05, 0.15)  # readers poll a request from so long before its deadline until so long after
 
@@ -73,6 +75,20 @@ class Decider:
 
 
 def test_no_reader_sees_a_status_follow_expired_at_200_deadlines(unlimited: Server, cast: Cast) -> None:
+    yes = near = witnessed = 0
+    for _ in range(ROUNDS):
+        met = _a_round_of_deadlines(unlimited, cast)
+        yes, near, witnessed = yes + met[0], near + met[1], witnessed + met[2]
+        if near >= CLOSE:
+            break
+    # The race was one: both ends came about, close to the deadline, and readers were there to see.
+    assert near >= 10
+    assert yes >= 5
+    assert witnessed >= 5
+
+
+def _a_round_of_deadlines(unlimited: Server, cast: Cast) -> tuple[int, int, int]:
+    """How many were approved, how many decisions fell close to their deadlines, how many readers saw expire."""
     requests = [file_request(cast) for _ in range(APPROVALS)]
     pages = [open_page(request, cast["support1"]) for request in requests]
     deadlines = due(requests, first=0.5, apart=APART)
@@ -136,18 +152,22 @@ def test_no_reader_sees_a_status_follow_expired_at_200_deadlines(unlimited: Serv
     for other in others:
         other.result()
     yes = set().union(*(decider.yes for decider in deciders))
-    stored = dict(Request.objects.values_list("pk", "status"))
+    stored = dict(Request.objects.filter(pk__in=[request.pk for request in requests]).values_list("pk", "status"))
     ended = {str(pk): "expired" if status == "pending" else status for pk, status in stored.items()}
     assert {pk for pk, status in ended.items() if status == "approved"} == yes
     for request_id, statuses in by_id.items():
         pending = statuses.count("pending")
         assert statuses == ["pending"] * pending + [ended[request_id]] * (len(statuses) - pending)
-    for request_id, statuses in in_lists.items():  # a row held at its deadline is listed as pending, whatever was said
+    for request_id in (
+        in_lists.keys() & ended.keys()
+    ):  # a row held at its deadline is listed as pending, whatever was said
+        statuses = in_lists[request_id]
         assert set(statuses) <= {"pending", ended[request_id]}
-    # The race was one: both ends came about, close to the deadline, and readers were there to see.
-    assert min(len(yes), APPROVALS - len(yes)) >= 5, len(yes)
-    assert sum(decider.near for decider in deciders) >= 1
-    assert sum("expired" in statuses for statuses in by_id.values()) >= 5
+    return (
+        len(yes),
+        sum(decider.near for decider in deciders),
+        sum("expired" in statuses for statuses in by_id.values()),
+    )
 
 
 def test_the_sweep_against_an_approval_at_the_deadline_ends_in_one_status(cast: Cast) -> None:

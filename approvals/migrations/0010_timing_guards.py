@@ -142,7 +142,7 @@ UNDO = "DROP FUNCTION approvals_request_times CASCADE;"
 
 class Migration(migrations.Migration):
     dependencies = (
-        ("approvals", "0008_timing"),
+        ("approvals", "0009_timing"),
         ("accounts", "0003_absence_guards"),
     )
 
