@@ -46,8 +46,9 @@ def large(cast: Cast, *, waited: timedelta = LATER, swept: bool = True) -> Reque
 
 def test_the_other_team_decides_only_once_the_sweep_has_noted_it(cast: Cast) -> None:
     request = large(cast, swept=False)
-    with pytest.raises(NotYours):
-        decide(request, cast["leader1"])
+    for verdict in ("approve", "reject"):
+        with pytest.raises(NotYours):
+            decide(request, cast["leader1"], verdict)
     assert escalate_due() == 1
     decide(request, cast["finance1"])
     assert decide(request, cast["leader1"]).status == "approved"
