@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from accounts import people, second_factor
+from accounts import delegations, people, second_factor
 from accounts.models import Role, Team, User
 from agents import registration
 from agents.models import Scope
-from approvals import policies
+from approvals import policies, queries
 from approvals.demo.past import WITH_APP, Past
 from audit.entries import Party
 from audit.health import assert_log_is_live
@@ -76,6 +76,11 @@ def make(files: dict[str, str], *, say: Callable[[str], None]) -> Demo:
             second_factor.give_totp(user=cast[login], secret=sign_in["totp"])
         demo.users.append(sign_in)
     policies.bootstrap(files=files, by=BY)
+    away_from = queries.clock() + timedelta(days=7)
+    delegations.name(
+        by=cast["finance2"], delegator=cast["finance2"], delegate=cast["leader1"], starts_at=away_from,
+        ends_at=away_from + timedelta(days=5), reason="Family leave",
+    )  # fmt: skip
     agent = registration.register_agent(
         by=BY,
         slug="helpdesk",

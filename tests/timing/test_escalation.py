@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,8 @@ from django.test.utils import CaptureQueriesContext
 from approvals import access, escalation, marks, queries
 from approvals.errors import NotYours
 from approvals.models import Decision, Notice, Request
+from approvals.rules.annotations import Escalation
+from approvals.rules.ruling import Ruling
 from approvals.tasks import escalate_due
 from approvals.transactions import Guarded, time_limited
 from audit.entries import EvidenceUnavailable
@@ -127,6 +130,13 @@ def test_from_the_later_time_on_it_holds(cast: Cast) -> None:
     pass_time(request, timedelta(minutes=10))
     assert decide(request, cast["leader1"]).status == "pending"
     assert decide(request, cast["finance1"]).status == "approved"
+
+
+def test_an_escalation_to_another_team_than_was_noted_widens_nothing(cast: Cast) -> None:
+    request = large(cast)
+    ruling = Ruling.from_json(request.ruling)
+    assert access.widens(request, ruling, queries.clock())
+    assert not access.widens(request, replace(ruling, escalate=Escalation(600, "security")), queries.clock())
 
 
 # ---- the sweep

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from accounts import hours
 from accounts.absence import Delegation, TeamHours
@@ -100,6 +102,25 @@ def test_hostile_text_is_spelt_out(cast: Cast, signed_in: SignedIn) -> None:
     page = signed_in("finance1").get(HERE).content.decode()
     assert "\u202e" not in page
     assert "<script>" not in page
+
+
+def test_a_delegates_queue_and_page_keep_their_budgets(cast: Cast, signed_in: SignedIn) -> None:
+    away(cast["finance1"], cast["support2"])
+    away(cast["privacy1"], cast["support2"])
+    client = signed_in("support2")
+    counted = []
+    for many in (2, 10):
+        for _ in range(many):
+            decide(file_request(cast, parameters=LARGE), cast["finance2"])
+            request = file_request(cast, parameters=LARGE)
+        for url in ("/queue/", f"/requests/{request.pk}/"):
+            client.get(url)
+            with CaptureQueriesContext(connection) as asked:
+                assert client.get(url).status_code == 200
+            counted.append(len([one for one in asked if one["sql"] not in ("BEGIN", "COMMIT")]))
+    assert counted[:2] == counted[2:]
+    assert counted[0] <= 12
+    assert counted[1] <= 20
 
 
 # ---- hours

@@ -151,6 +151,15 @@ def test_the_page_and_the_queue_of_those_who_can_mend_it_say_so(
     assert "Nobody can decide" not in said(signed_in("finance1").get("/queue/"))
 
 
+def test_leadership_cannot_search_in_what_they_see_masked(cast: Cast, signed_in: SignedIn, lonely: Request) -> None:
+    client, path = signed_in("leader1"), f"/requests/{lonely.pk}/"
+    assert path in client.get("/history/?q=refund.create").content.decode()
+    assert path not in client.get("/history/?q=parcel").content.decode()  # a word of the agent's summary
+    assert path in signed_in("finance1").get("/history/?q=parcel").content.decode()
+    assert "$200" not in said(client.get("/history/"))
+    assert b"parcel" not in b"".join(client.get("/history/export.jsonl"))
+
+
 def test_leadership_sees_no_other_request_by_it(cast: Cast, signed_in: SignedIn, lonely: Request) -> None:
     other = file_request(cast)
     assert signed_in("leader1").get(f"/requests/{other.pk}/").status_code == 404
