@@ -20,13 +20,16 @@ from accounts.models import Role, User
 from agents.models import Agent
 from agents.problems import Problem
 from approvals import queries
-from approvals.models import Decision, Request
+from approvals.models import Allowance, AllowanceAgreement, Decision, Request
 from approvals.queries import Seen
 from approvals.rules.ruling import Ruling
 from approvals.states import Status
 from audit.entries import Authentication
 
+HALTED = "This agent is stopped, so nothing of it is decided; its request is being withdrawn."
 SEES_ALL = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
+SEES_AGENTS = SEES_ALL | {Role.LEADERSHIP}
+STOPS_AGENTS = frozenset({Role.ADMINISTRATOR, Role.LEADERSHIP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,69 @@ def administrator(user: User) -> Viewer:
     return person
 
 
+def agents_of(person: Viewer) -> QuerySet[Agent]:
+    """The agents this person may see: all for administrators, auditors and leadership, else those they answer for."""
+    rows = Agent.objects.select_related("owner")
+    return rows if person.roles & SEES_AGENTS else rows.filter(owner=person.user)
+
+
+def agent_to_see(person: Viewer, slug: str) -> Agent:
+    """The agent of that slug; 404 where this person may not see it."""
+    agent = agents_of(person).filter(slug=slug).first()
+    if agent is None:
+        raise Http404
+    return agent
+
+
+def allowances_of(person: Viewer) -> QuerySet[Allowance]:
+    """The allowances this person may see: of their teams, of agents they own, that they agreed to; or all."""
+    rows = Allowance.objects.select_related("agent", "agent__owner", "basis", "basis__agent", "revoked_by")
+    if person.roles & SEES_AGENTS:
+        return rows
+    agreed = AllowanceAgreement.objects.filter(allowance=OuterRef("pk"), person=person.user)
+    return rows.filter(Q(teams__overlap=sorted(person.teams)) | Q(agent__owner=person.user) | Exists(agreed))
+
+
+def allowance_to_see(person: Viewer, allowance_id: UUID) -> Allowance:
+    """The allowance; 404 where this person may not see it."""
+    allowance = allowances_of(person).filter(pk=allowance_id).first()
+    if allowance is None:
+        raise Http404
+    return allowance
+
+
+def may_revoke(person: Viewer, allowance: Allowance) -> bool:
+    """Whoever sits in its seats, answers for the agent, or administers: taking back needs less than giving."""
+    return bool(
+        person.teams & set(allowance.teams)
+        or allowance.agent.owner_id == person.user.pk
+        or person.roles & STOPS_AGENTS
+        or AllowanceAgreement.objects.filter(allowance=allowance, person=person.user).exists()
+    )
+
+
+def may_suspend(person: Viewer, agent: Agent) -> bool:
+    """Whoever answers for an agent may always stop it; so may administrators and leadership."""
+    return bool(person.roles & STOPS_AGENTS) or agent.owner_id == person.user.pk
+
+
+def why_not_resume(person: Viewer, agent: Agent) -> str:
+    """The sentence that says why this person cannot let a suspended agent ask again; empty where they can."""
+    if agent.owner_id == person.user.pk:
+        return "You answer for this agent, so somebody else lets it ask again."
+    if Role.ADMINISTRATOR not in person.roles:
+        return "An administrator who does not answer for this agent lets it ask again."
+    return ""
+
+
+def stopper(user: User) -> Viewer:
+    """The person as one who may stop all agents, or lift a stop; for anyone else that page is not there (404)."""
+    person = viewer(user)
+    if not person.roles & STOPS_AGENTS:
+        raise Http404
+    return person
+
+
 def visible_to(person: Viewer) -> QuerySet[Request]:
     """The requests this person may see: of their teams, of agents they own, that they decided; or all. Leadership sees
     those that nobody can decide, masked."""
@@ -86,7 +152,7 @@ def involving(person: Viewer) -> Q:
 
 
 def seated(person: Viewer) -> Q:
-    """Requests that name a team of this person's, or were escalated to one."""
+    """Requests that name a team of this person's, at filing or by an edit, or were escalated to one."""
     return _naming(person.teams)
 
 
@@ -102,31 +168,45 @@ def delegated(person: Viewer) -> Q:
 
 def fillable(person: Viewer) -> Q:
     """Pending requests, as far as a query can say it, with a seat this person may fill: as `seats_of` has it."""
-    found = seated(person)
+    found = _asking(person.teams)
     for held in person.held:
         themself = Decision.objects.filter(request=OuterRef("pk"), voided_at__isnull=True, person=held.person_id)
-        found = found | Q(_naming(held.teams), ~Q(agent__owner=held.person_id), ~Exists(themself))
+        found = found | Q(_asking(held.teams), ~Q(agent__owner=held.person_id), ~Exists(themself))
     return found
 
 
 def _naming(teams: frozenset[str]) -> Q:
+    return Q(teams__overlap=sorted(teams)) | _asking(teams)
+
+
+def _asking(teams: frozenset[str]) -> Q:
+    """What the edit asks, where there is one, is what is decided."""
     slugs = sorted(teams)
-    return Q(teams__overlap=slugs) | Q(escalated_at__isnull=False, escalation_team__in=slugs)
+    return Q(standing_teams__overlap=slugs) | Q(escalated_at__isnull=False, escalation_team__in=slugs)
 
 
 def sees_payload(person: Viewer, request: Request) -> bool:
     """Whether parameters and the agent's words are shown as they are, not masked: to who reviews, owns or decided."""
-    return entitled(person, request) or Decision.objects.filter(request=request, person=person.user).exists()
+    return _reviews(person, request) or Decision.objects.filter(request=request, person=person.user).exists()
 
 
 def sees_payload_of(person: Viewer, request: Request, votes: Sequence[Decision]) -> bool:
     """`sees_payload` where the request's standing decisions are at hand; no query."""
-    return entitled(person, request) or _voted(person, votes)
+    return _reviews(person, request) or _voted(person, votes)
 
 
 def reads_notes(person: Viewer, request: Request, votes: Sequence[Decision]) -> bool:
     """Notes are for colleagues and auditors: who reviews, decided or audits; not for an agent's owner as such."""
-    return person.sees_all or bool(seats_of(person, request)) or _voted(person, votes)
+    return person.sees_all or bool(seats_of(person, request)) or _was_asked(person, request) or _voted(person, votes)
+
+
+def _reviews(person: Viewer, request: Request) -> bool:
+    """Who decides it, and who was asked at filing: an edit that asks others takes nobody's sight."""
+    return entitled(person, request) or _was_asked(person, request)
+
+
+def _was_asked(person: Viewer, request: Request) -> bool:
+    return bool(person.teams & set(request.seeing_teams))
 
 
 def _voted(person: Viewer, votes: Sequence[Decision]) -> bool:
@@ -168,8 +248,8 @@ def lenders(person: Viewer, request: Request) -> Iterator[Held]:
 def widened(teams: frozenset[str], request: Request) -> frozenset[str]:
     """The teams this request names whose seats members of `teams` may fill: any, once it was escalated to one."""
     if request.escalated_at is not None and request.escalation_team in teams:
-        return frozenset(request.teams)
-    return teams & frozenset(request.teams)
+        return frozenset(request.effective_teams)
+    return teams & frozenset(request.effective_teams)
 
 
 def widens(request: Request, ruling: Ruling, vote_at: datetime) -> bool:
@@ -188,7 +268,7 @@ def why_not_widened(person: Viewer, seen: Seen, votes: Sequence[Decision], rulin
         return ""
     voted = {vote.person_id for vote in votes if vote.voided_at is None}
     lent = [held.teams for held in lenders(person, seen.request) if held.person_id not in voted]
-    if person.teams.union(*lent) & frozenset(seen.request.teams):
+    if person.teams.union(*lent) & frozenset(seen.request.effective_teams):
         return ""
     return "The policy in force now does not open this request to your team (yet); you may reject."
 
@@ -210,6 +290,8 @@ def why_not_reject(person: Viewer, seen: Seen, votes: list[Decision]) -> str:
         return "This account is not active."
     if seen.status is not Status.PENDING:
         return f"This request is {seen.status}; nothing is left to decide."
+    if seen.halted:
+        return HALTED
     if any(vote.person_id == person.user.pk and vote.voided_at is None for vote in votes):
         return "You have decided on this request already."
     if seen.request.agent.owner_id == person.user.pk:

@@ -40,6 +40,12 @@ def denied_before(person: Viewer, request: Request) -> Request | None:
     )
 
 
+def voided(request: Request) -> list[Decision]:
+    """The decisions on a request that no longer stand, oldest first, with their people; one query."""
+    rows = Decision.objects.filter(request=request, voided_at__isnull=False).select_related("person")
+    return list(rows.order_by("voided_at", "id"))
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Which requests a history or an export is about; empty fields ask nothing. `to` is the last day, inclusive."""
@@ -71,9 +77,9 @@ def matching(person: Viewer, wanted: Filter) -> QuerySet[Request]:
             "(%s::date + 1)::timestamp AT TIME ZONE 'UTC'", [wanted.to], output_field=DateTimeField()
         )
     if wanted.risk == "unknown":
-        exactly["risk_unknown"] = True
+        exactly["standing_risk_unknown"] = True
     elif wanted.risk:
-        exactly |= {"risk": wanted.risk, "risk_unknown": False}
+        exactly |= {"standing_risk": wanted.risk, "standing_risk_unknown": False}
     rows = rows.filter(**exactly)
     if wanted.person:
         rows = rows.filter(

@@ -44,10 +44,10 @@ DENIED_WITHIN = timedelta(days=30)
 
 # Most urgent first: Unknown sorts above High and below Critical.
 URGENCY = Case(
-    When(risk="critical", then=Value(0)),
-    When(risk_unknown=True, then=Value(1)),
-    When(risk="high", then=Value(2)),
-    When(risk="medium", then=Value(3)),
+    When(standing_risk="critical", then=Value(0)),
+    When(standing_risk_unknown=True, then=Value(1)),
+    When(standing_risk="high", then=Value(2)),
+    When(standing_risk="medium", then=Value(3)),
     default=Value(4),
     output_field=IntegerField(),
 )
@@ -138,12 +138,12 @@ def seat_of(vote: Decision) -> str:
 
 
 def standing(request: Request, votes: Sequence[Decision], ruling: Ruling | None = None) -> quorum.Standing:
-    """Where a request stands with the decisions of `votes_of`, by the ruling frozen into it (or by `ruling`).
+    """Where a request stands with the decisions of `votes_of`, by its frozen ruling (or by `ruling`).
 
     Each voter counts as they are now: active, still in a team, not the owner, with the proof that is asked for; and
     so does whom they stand for.
     """
-    ruling = ruling or Ruling.from_json(request.ruling)
+    ruling = ruling or request.effective_ruling
     requirement = ruling.requirement or quorum.NOBODY
     return quorum.weigh(
         requirement,
@@ -213,8 +213,8 @@ def half_decided(person: Viewer) -> list[Request]:
 
 #: Columns of a request that `standing` reads, and who may fill its seats.
 _TO_WEIGH = (
-    "teams", "ruling", "agent__owner", "created_at", "decided_at", "escalated_at", "escalation_team",
-    "parameters_digest", "amended_digest",
+    "teams", "ruling", "amended_ruling", "amended_teams", "agent__owner", "created_at", "decided_at", "escalated_at",
+    "escalation_team", "parameters_digest", "amended_digest",
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from celery import shared_task
 from django.core.management import call_command
 from django.db import connection
 
-from approvals import escalation, expiry, idempotency, reminders
+from approvals import escalation, expiry, idempotency, reminders, stopping
 from approvals.notifications import forgetting, sending
 from approvals.replay import nightly
 from audit import refusals
@@ -70,6 +70,21 @@ def _drained(sweep: Callable[..., int], batch: int, event: str) -> int:
     if swept:
         log.info(event, count=swept)
     return swept
+
+
+@shared_task(name="approvals.tasks.withdraw_stopped")
+@alone
+def withdraw_stopped() -> int:
+    """Withdraw what waits, and void what was granted or allowed, from before the newest stop of all agents."""
+    done = stopping.end_stopped()
+    for act in (stopping.withdraw_stopped, stopping.void_stopped):
+        while batch := act(limit=stopping.BATCH):
+            done += batch
+            if batch < stopping.BATCH:
+                break
+    if done:
+        log.info("agents.stopped", count=done)
+    return done
 
 
 @shared_task(name="approvals.tasks.close_refusal_windows")

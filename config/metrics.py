@@ -37,7 +37,7 @@ SELECT status, count(*) FROM approvals_request
  WHERE decided_at > now() - interval '1 hour' GROUP BY status
 """
 _PENDING = """
-SELECT CASE WHEN risk_unknown THEN 'unknown' ELSE risk END, count(*),
+SELECT CASE WHEN standing_risk_unknown THEN 'unknown' ELSE standing_risk END, count(*),
        extract(epoch FROM clock_timestamp() - min(created_at)),
        count(*) FILTER (WHERE expires_at <= clock_timestamp()),
        coalesce(extract(epoch FROM clock_timestamp() - min(expires_at)

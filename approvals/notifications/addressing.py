@@ -69,7 +69,7 @@ def address(*, limit: int = BATCH) -> int:
 
 def due_at(request: Request, window: timedelta, now: datetime) -> datetime:
     """When what is gathered leaves: at once for critical, else after the window, or a quarter of the time left."""
-    if request.risk == "critical":
+    if request.effective_risk == "critical":
         return now
     return now + min(window, max((request.expires_at - now) / _OF_THE_TIME_LEFT, timedelta()))
 

@@ -34,19 +34,61 @@ class Vote:
 
 
 @dataclass
+class Allowed:
+    """An allowance as its own entries tell it: who agreed to what, and from when to when it held."""
+
+    agent: str
+    action: str
+    uses: int
+    ends_at: datetime
+    people: dict[str, frozenset[str]] = field(default_factory=dict)  # person → teams they sat in then
+    granted_at: datetime | None = None
+    revoked_at: datetime | None = None
+    spent: set[int] = field(default_factory=set)  # the numbers of its uses that requests have told of
+
+
+#: The allowance of an id; None where the log knows none.
+AllowanceOf = Callable[[str], Allowed | None]
+
+
+def tell_allowance(leaves: Sequence[Leaf]) -> Allowed | None:
+    """An allowance from its leaves in the order of their ordinals."""
+    allowed: Allowed | None = None
+    for leaf in leaves:
+        if leaf.type == "allowance.proposed":
+            facts = leaf.facts
+            ends_at = datetime.fromisoformat(facts["ends_at"])
+            allowed = Allowed(facts["agent"], facts["action"], int(facts["uses"]), ends_at)
+        elif allowed is None:
+            return None
+        elif leaf.type == "allowance.agreed":
+            allowed.people[leaf.actor.id] = frozenset(leaf.facts["teams"])
+        elif leaf.type == "allowance.granted":
+            allowed.granted_at = leaf.at
+        elif leaf.type == "allowance.revoked":
+            allowed.revoked_at = allowed.revoked_at or leaf.at
+    return allowed
+
+
+@dataclass
 class Story:
     """What the entries of one request amount to. `faults` are sentences, empty where every rule held."""
 
     request: str
     agent: str = ""
+    action: str = ""
+    allowance_of: AllowanceOf = field(default=lambda allowance: None, repr=False)
     stands: Status | None = None
     expires_at: datetime | None = None
     decided_at: datetime | None = None
     asked: list[list[dict[str, Any]]] = field(default_factory=list)  # alternatives of {team, count}
     floor: int = 0
+    edited: bool = False
+    question: str | None = None  # the open one
     votes: dict[str, Vote] = field(default_factory=dict)
     grant: str | None = None
     valid_until: datetime | None = None
+    voided: bool = False
     redeemed: bool = False
     reported: bool = False
     escalated_at: datetime | None = None
@@ -63,9 +105,15 @@ def _always(delegation: str, moment: datetime) -> bool:
     return True
 
 
-def tell(request: str, leaves: Sequence[Leaf], owner_at: OwnerAt, ran_at: RanAt = _always) -> Story:
+def tell(
+    request: str,
+    leaves: Sequence[Leaf],
+    owner_at: OwnerAt,
+    allowance_of: AllowanceOf = lambda allowance: None,
+    ran_at: RanAt = _always,
+) -> Story:
     """The story of a request from its leaves in the order of their ordinals, complete from the first."""
-    story = Story(request, ran_at=ran_at)
+    story = Story(request, allowance_of=allowance_of, ran_at=ran_at)
     for place, leaf in enumerate(leaves, start=1):
         if leaf.ordinal != place:
             story.fault(f"entry {place} is missing")
@@ -89,7 +137,7 @@ def _filed(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
         return
     facts = leaf.facts
     status = Status(facts["status"])
-    story.agent = leaf.actor.id
+    story.agent, story.action = leaf.actor.id, str(facts.get("action", ""))
     if transition_for(None, status) is None:
         story.fault(f"it began as {status}")
     story.stands = status
@@ -123,6 +171,8 @@ def _check_approval(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
         story.fault("approved at or after its deadline")
     owner = owner_at(story.agent, leaf.at)
     standing = [vote for vote in story.votes.values() if not vote.voided]
+    if "allowance" in leaf.facts:
+        standing = _agreed_ahead(story, leaf)
     requirement = _requirement(leaf.facts.get("quorum", story.asked))
     weighed = quorum.weigh(
         requirement,
@@ -179,6 +229,23 @@ def _escalated(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
     story.escalated_at, story.escalation_team = leaf.at, leaf.facts["team"]
 
 
+def _agreed_ahead(story: Story, leaf: Leaf) -> list[Vote]:
+    """Those who agreed to the allowance that approved it, as if each had voted."""
+    allowed, number = story.allowance_of(leaf.facts["allowance"]), int(leaf.facts["use"])
+    if allowed is None:
+        story.fault("approved under an allowance that nobody proposed")
+        return []
+    if (allowed.agent, allowed.action) != (story.agent, story.action):
+        story.fault("approved under an allowance for something else")
+    held = allowed.granted_at is not None and allowed.granted_at <= leaf.at < allowed.ends_at
+    if not held or (allowed.revoked_at is not None and allowed.revoked_at <= leaf.at):
+        story.fault("approved under an allowance that did not hold")
+    if not 1 <= number <= allowed.uses or number in allowed.spent:
+        story.fault("approved by a use that its allowance did not have")
+    allowed.spent.add(number)
+    return [Vote(person, "approve", teams) for person, teams in allowed.people.items()]
+
+
 def _requirement(asked: Sequence[Sequence[Mapping[str, Any]]]) -> quorum.Requirement:
     return tuple({seats["team"]: int(seats["count"]) for seats in alternative} for alternative in asked) or (
         quorum.NOBODY
@@ -206,6 +273,34 @@ def _void(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
         vote.voided = True
 
 
+def _amended(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
+    """An edit: what policy asks of it is what is asked from here on, and no vote on what stood before stands."""
+    if story.stands is not Status.PENDING:
+        story.fault(f"edited while it was {story.stands}")
+    if story.expires_at is not None and leaf.at >= story.expires_at:
+        story.fault("an edit at or after its deadline")
+    if leaf.actor.id == owner_at(story.agent, leaf.at):
+        story.fault("edited by who answers for the agent")
+    if any(not vote.voided for vote in story.votes.values()):
+        story.fault("an edit left votes on what stood before it")
+    if not leaf.facts["quorum"]:
+        story.fault("an edit that asks nobody")
+    story.edited = True
+    story.asked, story.floor = leaf.facts["quorum"], leaf.facts["people_floor"]
+
+
+def _asked(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
+    if story.stands is not Status.PENDING or story.question is not None:
+        story.fault("a question while another was open, or after the end")
+    story.question = leaf.facts["question"]
+
+
+def _answered(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
+    if story.stands is not Status.PENDING or story.question != leaf.facts["question"]:
+        story.fault("an answer to no open question")
+    story.question = None
+
+
 def _granted(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
     if story.grant is not None:
         story.fault("granted twice")
@@ -213,7 +308,15 @@ def _granted(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
     story.valid_until = datetime.fromisoformat(leaf.facts["valid_until"])
 
 
+def _grant_voided(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
+    if story.redeemed or story.voided or story.grant != leaf.facts["grant"]:
+        story.fault("a grant was voided that did not stand")
+    story.voided = True
+
+
 def _redeemed(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
+    if story.voided:
+        story.fault("redeemed though it was void")
     if story.redeemed:
         story.fault("redeemed twice")
     if story.stands is not Status.APPROVED or story.grant != leaf.facts["grant"]:
@@ -236,7 +339,11 @@ _READERS: Mapping[str, Callable[[Story, Leaf, OwnerAt], None]] = {
     "request.escalated": _escalated,
     "decision.recorded": _decided,
     "decision.void": _void,
+    "request.amended": _amended,
+    "question.asked": _asked,
+    "question.answered": _answered,
     "grant.issued": _granted,
+    "grant.voided": _grant_voided,
     "grant.redeemed": _redeemed,
     "outcome.reported": _reported,
 }

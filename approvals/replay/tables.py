@@ -5,6 +5,7 @@ Reads entries whether sealed or still pending: both were committed with what the
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from approvals.replay.story import Story, tell
+from approvals.replay.story import Allowed, Story, tell, tell_allowance
 from audit.leaves import Leaf, parse
 
 CHUNK = 1_000
@@ -37,7 +38,9 @@ _ROWS = """
 SELECT r.id::text, r.status, r.agent_id::text, r.expires_at, g.id::text, g.redeemed_at IS NOT NULL,
        EXISTS (SELECT FROM approvals_outcome o WHERE o.request_id = r.id),
        (SELECT coalesce(json_object_agg(d.id, json_build_array(d.person_id, d.verdict, d.voided_at IS NOT NULL)), '{}')
-          FROM approvals_decision d WHERE d.request_id = r.id)
+          FROM approvals_decision d WHERE d.request_id = r.id),
+       r.amended_at IS NOT NULL, coalesce(r.amended_quorum, r.quorum)::text,
+       (SELECT q.id::text FROM approvals_question q WHERE q.request_id = r.id AND q.answered_at IS NULL)
   FROM approvals_request r LEFT JOIN approvals_grant g ON g.request_id = r.id
  WHERE r.id = ANY(%(ids)s::uuid[])
 """
@@ -80,9 +83,9 @@ def replay(*, said: Callable[[int], None] = lambda requests: None) -> Replay:
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        owners, delegations = _Owners(), _Delegations()
+        owners, allowed, delegations = _Owners(), _allowances(), _Delegations()
         for chunk in _chunks("request"):
-            stories = [tell(request, leaves, owners.at, delegations.ran) for request, leaves in chunk]
+            stories = [tell(request, leaves, owners.at, allowed.get, delegations.ran) for request, leaves in chunk]
             rows = {row[0]: row[1:] for row in _fetch(_ROWS, ids=[story.request for story in stories])}
             for story, (_, leaves) in zip(stories, chunk, strict=True):
                 done.entries += len(leaves)
@@ -102,7 +105,7 @@ def _differences(story: Story, row: Sequence[Any] | None) -> Iterator[str]:
         if story.stands is not None:  # refusals may name what never was
             yield "entries without a row"
         return
-    status, agent, expires_at, grant, redeemed, reported, decisions = row
+    status, agent, expires_at, grant, redeemed, reported, decisions, edited, asked, question = row
     if story.stands is None or status != story.stands.value:
         yield f"the row says {status}, the log {story.stands}"
     if agent != story.agent:
@@ -115,6 +118,10 @@ def _differences(story: Story, row: Sequence[Any] | None) -> Iterator[str]:
         yield "row and log disagree whether it was redeemed"
     if reported != story.reported:
         yield "row and log disagree whether an outcome was reported"
+    if edited != story.edited or json.loads(asked) != story.asked:
+        yield "row and log disagree about an edit, or about whom policy asks"
+    if question != story.question:
+        yield "row and log disagree about the open question"
     told = {key: [vote.person, vote.verdict, vote.voided] for key, vote in story.votes.items()}
     if decisions != told:
         yield "row and log disagree about who decided"
@@ -155,6 +162,11 @@ class _Delegations:
         """Whether it ran at that moment."""
         span = self._spans.get(delegation)
         return span is not None and span[0] <= moment < span[1]
+
+
+def _allowances() -> dict[str, Allowed]:
+    told = ((one, tell_allowance(leaves)) for chunk in _chunks("allowance") for one, leaves in chunk)
+    return {one: allowed for one, allowed in told if allowed is not None}
 
 
 def _chunks(kind: str) -> Iterator[list[tuple[str, list[Leaf]]]]:

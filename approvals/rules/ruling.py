@@ -96,6 +96,20 @@ class Ruling:
         """Distinct people below which nothing is reached; for `quorum.weigh`."""
         return people_at_least(self.risk)
 
+    @property
+    def teams(self) -> list[str]:
+        """The teams that are asked, sorted; none unless people are."""
+        return sorted(quorum.teams_of(self.requirement or ()))
+
+    @property
+    def quorum(self) -> list[list[dict[str, Any]]]:
+        """The requirement as the database checks an approval against it, and as evidence has it:
+        `[[{"team": "finance", "count": 2}, …], …alternatives]`; empty unless people are asked."""
+        return [
+            [{"team": team, "count": count} for team, count in sorted(alternative.items())]
+            for alternative in self.requirement or ()
+        ]
+
     def as_json(self) -> dict[str, Any]:
         """JSON for freezing into the request; `from_json` gives the ruling back."""
         stored = asdict(self)
@@ -201,7 +215,7 @@ def _union(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
 
 def _both_open(first: Escalation | None, second: Escalation | None) -> Escalation | None:
     """An escalation widens who may decide, so it holds only as far as both say so: to the same team, from the later
-    time on (docs/adr/0014)."""
+    time on (docs/adr/0019)."""
     if first is None or second is None or first.team != second.team:
         return None
     return max(first, second, key=lambda escalation: escalation.after_seconds)

@@ -169,7 +169,7 @@ def _short(request_id: UUID) -> str:
 
 def _first_poll(mark: marks.QueueMark, mine: Collection[Request], recent: Collection[Seen]) -> str:
     since = mark.at - marks.SETTLED_AFTER
-    knew = frozenset(_short(one.pk) for one in mine if one.created_at > since)
+    knew = frozenset(_short(one.pk) for one in mine if max(one.created_at, one.amended_at or one.created_at) > since)
     said = frozenset(_short(s.request.pk) for s in recent if s.decided_at and s.decided_at > since)
     return _Told(mark.mark, mark.at, knew, mark.at, said).url
 

@@ -105,14 +105,16 @@ def result_of(seen: Seen, votes: Sequence[Decision]) -> Runs:
     by = [vote.person for vote in behind if listing.seat_of(vote) or seen.status is not Status.APPROVED]
     if seen.status is Status.APPROVED:
         if not by:
-            return words.own(_("Allowed by policy"))
+            return words.own(_("Approved under an allowance") if seen.request.teams else _("Allowed by policy"))
         return joined(words.own(_("Approved by ")), words.names(by))
     if seen.status is Status.REJECTED:
         return joined(words.own(_("Rejected by ")), words.names(by))
     return words.own(
         {
             Status.EXPIRED: _("Expired, denied by default"),
-            Status.WITHDRAWN: _("Withdrawn by the agent"),
+            Status.WITHDRAWN: _("Withdrawn: the agent was stopped")
+            if seen.request.stop
+            else _("Withdrawn by the agent"),
             Status.BLOCKED: _("Blocked by policy"),
         }.get(seen.status, "")
     )

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from approvals import access, listing, quorum, rationale
 from approvals.access import Viewer
 from approvals.display.visible import Runs, joined
-from approvals.models import Decision
+from approvals.models import AllowanceAgreement, AllowanceUse, Decision
 from approvals.queries import Seen
 from approvals.rules.ruling import Ruling
 from approvals.states import Status
@@ -89,6 +89,20 @@ def _uncounted(vote: Decision, why: quorum.Uncounted, seen: Seen) -> Runs:
     )
 
 
+def allowed_ahead(use: AllowanceUse, agreements: Sequence[AllowanceAgreement]) -> StandingView:
+    """The seats as those who agreed to the allowance fill them."""
+    people = {str(one.person_id): one.person for one in agreements}
+    seats = [
+        Seat(seat["team"], "approved", joined(words.own(_("allowed ahead by ")), words.name(people[seat["person"]])))
+        for seat in use.seats
+    ]
+    progress = _("Use %(number)s of %(uses)s of an allowance") % {
+        "number": use.number,
+        "uses": use.allowance.uses_total,
+    }
+    return StandingView(progress, seats, ())
+
+
 def events(seen: Seen, decisions: Sequence[Decision], *, notes: bool) -> list[Event]:
     """What has happened to a request, oldest first; `notes`: the reader may read colleagues' notes."""
     request = seen.request
@@ -105,7 +119,7 @@ def events(seen: Seen, decisions: Sequence[Decision], *, notes: bool) -> list[Ev
                     words.own(")"),
                     _for_whom(decision),
                 ),
-                _("approved") if decision.verdict == "approve" else _("rejected"),
+                _verdict(decision),
                 words.text(decision.rationale, multiline=True),
                 words.text(decision.note, multiline=True) if notes else (),
                 codes.get(decision.reason_code, ""),
@@ -115,7 +129,7 @@ def events(seen: Seen, decisions: Sequence[Decision], *, notes: bool) -> list[Ev
         opened = _("opened this to %(team)s too") % {"team": request.escalation_team}
         found.append(Event(request.escalated_at, words.own(_("Policy")), opened))
     if seen.decided_at is not None:
-        found += _end(seen, seen.decided_at)
+        found += _end(seen, seen.decided_at, voted=bool(decisions))
     grant = getattr(request, "grant", None)
     if grant is not None and grant.redeemed_at is not None:
         found.append(Event(grant.redeemed_at, words.own(_("The executor")), _("redeemed the grant")))
@@ -128,13 +142,21 @@ def events(seen: Seen, decisions: Sequence[Decision], *, notes: bool) -> list[Ev
     return sorted(found, key=lambda event: event.at)
 
 
-def _end(seen: Seen, at: datetime) -> list[Event]:
+def _verdict(decision: Decision) -> str:
+    if decision.edited_from:
+        return _("changed the parameters and approved that")
+    return _("approved") if decision.verdict == "approve" else _("rejected")
+
+
+def _end(seen: Seen, at: datetime, *, voted: bool) -> list[Event]:
     """The end itself, where no decision above has said it already."""
     by_policy = words.own(_("Policy"))
     unattended = not seen.request.teams
     ends = {
         Status.EXPIRED: (words.own(_("The deadline")), _("passed: denied by default")),
-        Status.WITHDRAWN: (words.text(seen.request.agent.slug), _("withdrew this")),
+        Status.WITHDRAWN: (words.own(_("Countersign")), _("withdrew this: the agent was stopped"))
+        if seen.request.stop
+        else (words.text(seen.request.agent.slug), _("withdrew this")),
         Status.BLOCKED: (by_policy, _("blocked this")),
         Status.APPROVED: (
             by_policy if unattended else words.own(_("The quorum")),
@@ -143,6 +165,8 @@ def _end(seen: Seen, at: datetime) -> list[Event]:
     }
     if seen.status not in ends:
         return []
+    if seen.status is Status.APPROVED and not unattended and not voted:
+        return [Event(at, words.own(_("An allowance")), _("covered this: approved"))]
     who, what = ends[seen.status]
     return [Event(at, who, what)]
 

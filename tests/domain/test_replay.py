@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from approvals import expiry, grants, queries, redemption, requests
+from approvals import expiry, grants, queries, questions, redemption, requests
 from approvals.models import Request
+from approvals.models.request import AMENDMENT
 from approvals.replay import nightly
 from approvals.replay.tables import replay
 from audit.models import Pending
 from tests.support import sealing, services
-from tests.support.cast import Cast, decide, file_request, make_cast
+from tests.support.cast import Cast, decide, file_request, make_cast, password_proof
 from tests.support.eventually import eventually
 from tests.support.leaves import entries
 
@@ -22,9 +23,15 @@ APPROVED = (
     "UPDATE approvals_request SET status = 'approved', decided_at = now(), reason = 'Approved.', valid_until = now()"
     " WHERE id = %s"
 )
+COLUMNS = [field.column for field in Request._meta.fields if field.name in AMENDMENT]
 REDEEMED = (
     "UPDATE approvals_grant SET redeemed_at = now(), redeemed_by_id = (SELECT id FROM agents_credential LIMIT 1)"
     " WHERE request_id = %s"
+)
+TAKEN_BACK = f"UPDATE approvals_request SET {', '.join(f'{name} = NULL' for name in COLUMNS)} WHERE id = %s"
+ANSWERED = (
+    "UPDATE approvals_question SET answer_text = 'So.', answered_at = now()"
+    " WHERE request_id = %s AND answered_at IS NULL"
 )
 
 
@@ -48,6 +55,9 @@ def lived(cast: Cast) -> dict[str, Request]:
         "allowed": file_request(cast, "docs.read"),
         "half": file_request(cast, parameters=LARGE),
         "pending": file_request(cast),
+        "edited": file_request(cast, parameters=LARGE),
+        "reworked": file_request(cast, parameters=LARGE),
+        "asked": file_request(cast),
     }
     for name, people in {
         "approved": ("finance1", "finance2"),
@@ -56,6 +66,14 @@ def lived(cast: Cast) -> dict[str, Request]:
     }.items():
         for person in people:
             decide(made[name], cast[person])
+    for name in ("edited", "reworked"):  # a vote falls, and where both agree to the edit it is approved
+        decide(made[name], cast["finance1"])
+        decide(made[name], cast["finance2"], parameters='{"amount_cents": 15000, "currency": "USD"}')
+    decide(Request.objects.get(pk=made["reworked"].pk), cast["finance1"])
+    for text in ("Which parcel?", "And when?"):
+        asked = questions.ask(person=cast["support1"], request_id=made["asked"].pk, text=text, auth=password_proof())
+        if text == "Which parcel?":
+            questions.answer(agent=cast.agent, request_id=made["asked"].pk, question=str(asked.pk), text="That one.")
     decide(made["rejected"], cast["support1"], "reject", rationale="No such parcel is known here.")
     requests.withdraw(agent=cast.agent, request_id=made["withdrawn"].pk, reason="")
     eventually(lambda: expiry.expire_due() == 1, within=5, what="the deadline of one second")
@@ -103,6 +121,10 @@ def test_of_what_the_verbs_did_there_is_nothing_to_say_sealed_or_not(cast: Cast,
         ("half", "UPDATE approvals_decision SET voided_at = now() WHERE request_id = %s", "about who decided"),
         ("half", "DELETE FROM approvals_decision WHERE request_id = %s", "about who decided"),
         ("approved", "UPDATE approvals_grant SET id = gen_random_uuid() WHERE request_id = %s", "another grant"),
+        ("edited", TAKEN_BACK, "about an edit"),
+        ("half", "UPDATE approvals_request SET quorum = '[]' WHERE id = %s", "whom policy asks"),
+        ("edited", "UPDATE approvals_request SET amended_quorum = '[]' WHERE id = %s", "whom policy asks"),
+        ("asked", ANSWERED, "about the open question"),
         ("pending", "DELETE FROM approvals_request WHERE id = %s", "entries without a row"),
     ],
 )

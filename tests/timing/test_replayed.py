@@ -29,7 +29,7 @@ def leaves_of(request: Request) -> list[Leaf]:
 
 
 def told(request: Request, *, ran: bool = True, owner: str | None = None) -> Story:
-    return tell(str(request.pk), leaves_of(request), lambda agent, moment: owner, lambda delegation, moment: ran)
+    return tell(str(request.pk), leaves_of(request), lambda agent, moment: owner, ran_at=lambda delegation, moment: ran)
 
 
 def test_what_was_lent_and_taken_back_is_told_without_a_fault(cast: Cast) -> None:

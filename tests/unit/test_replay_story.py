@@ -64,6 +64,19 @@ def voided(name: str, *, of: float = 1, at: float = 2) -> Told:
     return ("decision.void", SYSTEM, {"decision": f"of {name} at {of}", "person": name}, at)
 
 
+def amended(name: str = "fina", *, team: str = "support", count: int = 1, at: float = 2) -> Told:
+    asked = [[{"team": team, "count": count}]] if count else []
+    return ("request.amended", person(name), {"decision": f"of {name} at {at}", "quorum": asked, "people_floor": 0}, at)
+
+
+def asked(question: str = "q", at: float = 1) -> Told:
+    return ("question.asked", person("fina"), {"question": question}, at)
+
+
+def answered(question: str = "q", at: float = 2) -> Told:
+    return ("question.answered", HELPDESK, {"question": question}, at)
+
+
 def granted(at: float = 3) -> Told:
     return ("grant.issued", SYSTEM, {"grant": "g", "valid_until": "2026-11-21T10:00:00.000000Z"}, at)
 
@@ -99,6 +112,9 @@ def faults(*told: Told) -> list[str]:
         (filed(), voted("fina"), ended("expired")),
         (filed(), ended("withdrawn", 2)),
         (filed(), ended("blocked", 2)),
+        (filed(), amended(), voted("fina", team="support", at=2), granted(), approved(("support", "fina"))),
+        (filed(), voted("finn"), voided("finn"), amended(), voted("fina", at=2), ended("expired")),
+        (filed(), asked(), answered(), asked("r", 3), ended("withdrawn", 4)),
     ],
 )
 def test_a_log_in_which_every_rule_held_has_no_fault(told: tuple[Told, ...]) -> None:
@@ -132,6 +148,21 @@ def test_a_log_in_which_every_rule_held_has_no_fault(told: tuple[Told, ...]) -> 
         ((filed(), *BOTH, granted(), approved(*SEATS), ("outcome.reported", HELPDESK, {}, 6)), "an outcome without"),
         ((filed(), voided("fina")), "a decision was voided that did not stand"),
         ((filed(), ended("withdrawn", 1), voted("fina", at=2)), "decided while it was withdrawn"),
+        ((filed(), ended("withdrawn", 1), amended()), "edited while it was withdrawn"),
+        ((filed(), amended(at=30)), "an edit at or after its deadline"),
+        ((filed(), amended(OWNER)), "edited by who answers for the agent"),
+        ((filed(), voted("finn"), amended()), "an edit left votes on what stood before it"),
+        ((filed(), amended(count=0)), "an edit that asks nobody"),
+        (
+            (filed(), amended(count=2), voted("fina", team="support", at=2), granted(), approved(("support", "fina"))),
+            "approved without its quorum: 1 more of support",
+        ),
+        ((filed(), amended(), *BOTH, granted(), approved(*SEATS)), "approved without its quorum"),
+        ((filed(), asked(), asked("r", 2)), "a question while another was open"),
+        ((filed(), ended("withdrawn", 1), asked(at=2)), "a question while another was open, or after the end"),
+        ((filed(), answered()), "an answer to no open question"),
+        ((filed(), asked(), answered("r")), "an answer to no open question"),
+        ((filed(), asked(), ended("withdrawn", 2), answered(at=3)), "an answer to no open question"),
     ],
 )
 def test_each_rule_that_a_log_breaks_is_named(told: tuple[Told, ...], fault: str) -> None:

@@ -42,6 +42,6 @@ END $do$;
 
 
 class Migration(migrations.Migration):
-    dependencies = (("accounts", "0002_absence"),)
+    dependencies = (("accounts", "0003_absence"),)
 
     operations = (migrations.RunSQL(DELEGATIONS, "DROP FUNCTION accounts_delegation_guard CASCADE;"),)

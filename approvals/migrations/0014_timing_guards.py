@@ -65,7 +65,7 @@ LANGUAGE sql STABLE AS $$
         OR (request.escalated_at <= vote.decided_at AND carried.slug = request.escalation_team))
 $$;
 
--- As in 0005, but for which teams a vote carries.
+-- As in 0010, but for which teams a vote carries.
 CREATE OR REPLACE FUNCTION approvals_quorum_holds(request approvals_request) RETURNS boolean LANGUAGE sql STABLE AS $$
   WITH filled AS (
     SELECT s.team, d.person_id
@@ -76,11 +76,13 @@ CREATE OR REPLACE FUNCTION approvals_quorum_holds(request approvals_request) RET
      WHERE s.request_id = request.id AND d.request_id = request.id
        AND d.verdict = 'approve' AND d.voided_at IS NULL AND d.person_id <> a.owner_id
        AND approvals_vote_carries(request, d, s.team)
+       AND d.parameters_digest = coalesce(request.amended_digest, request.parameters_digest)
   )
-  SELECT (SELECT count(DISTINCT person_id) FROM filled) >= greatest(request.people_floor, 1)
+  SELECT (SELECT count(DISTINCT person_id) FROM filled)
+         >= greatest(coalesce(request.amended_people_floor, request.people_floor), 1)
      AND (SELECT count(*) FROM filled) = (SELECT count(DISTINCT person_id) FROM filled)
      AND EXISTS (
-       SELECT 1 FROM jsonb_array_elements(request.quorum) alternative
+       SELECT 1 FROM jsonb_array_elements(coalesce(request.amended_quorum, request.quorum)) alternative
         WHERE jsonb_array_length(alternative) > 0
           AND NOT EXISTS (
             SELECT 1 FROM jsonb_array_elements(alternative) seats
@@ -89,7 +91,7 @@ $$;
 """
 
 DECIDERS = """
--- As in 0005, and who holds somebody's seats, or sits in the team that the request was escalated to, may decide too.
+-- As in 0010, and who holds somebody's seats, or sits in the team that the request was escalated to, may decide too.
 CREATE OR REPLACE FUNCTION approvals_decider_may() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   sits_in text[];
@@ -109,9 +111,10 @@ BEGIN
   IF NEW.verdict = 'approve' AND is_owner THEN
     RAISE EXCEPTION 'nobody approves for an agent of their own' USING ERRCODE = 'CS422';
   END IF;
-  IF NOT is_owner AND NOT sits_in && request.teams::text[]
+  IF NOT is_owner AND NOT sits_in && coalesce(request.amended_teams, request.teams)::text[]
      AND NOT EXISTS (
-       SELECT FROM unnest(request.teams::text[]) AS asked(team) WHERE approvals_vote_carries(request, NEW, asked.team))
+       SELECT FROM unnest(coalesce(request.amended_teams, request.teams)::text[]) AS asked(team)
+        WHERE approvals_vote_carries(request, NEW, asked.team))
   THEN
     RAISE EXCEPTION 'the person sits in no team that decides this' USING ERRCODE = 'CS422';
   END IF;
@@ -136,14 +139,14 @@ PATHS = (
 )
 
 
-# What 0002 and 0005 made stays as strict as this.
+# What 0002, 0005 and 0010 made stays as strict as this.
 UNDO = "DROP FUNCTION approvals_request_times CASCADE;"
 
 
 class Migration(migrations.Migration):
     dependencies = (
-        ("approvals", "0009_timing"),
-        ("accounts", "0003_absence_guards"),
+        ("approvals", "0013_timing"),
+        ("accounts", "0004_absence_guards"),
     )
 
     operations = (migrations.RunSQL(TIMES + VOTES + DECIDERS + PATHS, UNDO),)

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("agents", "0001_initial"),
-        ("approvals", "0008_words"),
+        ("approvals", "0012_allowances"),
     ]
 
     operations = [
