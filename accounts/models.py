@@ -139,3 +139,9 @@ class RoleGrant(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} as {self.role}"
+
+
+# The rows of absence have a room of their own; Django looks for models here.
+from accounts.absence import Delegation, TeamHours  # noqa: E402
+
+__all__ = ["Delegation", "Membership", "Role", "RoleGrant", "Team", "TeamHours", "User", "UserManager"]

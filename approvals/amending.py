@@ -99,7 +99,8 @@ def refuse_unfit(person: access.Viewer, seen: Seen, edit: Edit) -> None:
         raise _unfit(_why(ruling))
     as_edited = copy(seen.request)
     _assign(as_edited, edit, person=person.user, at=seen.now)
-    barred = access.why_not_approve(person, Seen(as_edited, seen.now), [])
+    edited = Seen(as_edited, seen.now)
+    barred = access.why_not_approve(person, edited, []) or access.why_not_widened(person, edited, [], ruling)
     if barred:
         raise _unfit(f"These parameters are not yours to approve: policy would ask {', '.join(ruling.teams)}.")
 

@@ -89,6 +89,13 @@ def refuse_unentitled(person: access.Viewer, seen: Seen, votes: list[Decision], 
         raise NotYours(refused)
 
 
+def refuse_unopened(person: access.Viewer, seen: Seen, votes: list[Decision], ruling: Ruling) -> None:
+    """Who may decide only because the request was escalated approves only where policy says so now too."""
+    refused = access.why_not_widened(person, seen, votes, ruling)
+    if refused:
+        raise NotYours(refused)
+
+
 def what_was_shown(request: Request, form: Form, ticket: viewing.Ticket, shown: viewing.Shown | None) -> viewing.Shown:
     """The view that was decided on. It was built before the lock, from a basis that must still stand under it."""
     if (

@@ -98,6 +98,8 @@ def _decide(
             if ruling.outcome == "blocked":
                 _block(request, ruling, now)
                 return request
+            if edit is None:
+                ballot.refuse_unopened(viewer, seen, votes, ruling)
             ballot.refuse_unread(ruling, shown)
             ballot.refuse_without_stepup(ruling, auth, now)
             ballot.refuse_without_evidence(ruling)
@@ -113,6 +115,8 @@ def _decide(
     vote = _vote(person, request, form, ticket, auth, now, edit)
     if edit is not None:
         amending.apply(request, edit, person=person, standing=votes, decision_id=vote.pk, at=now, auth=auth)
+    # of an edit the votes before it are void, and so is what stood in the way of standing for those who gave them
+    vote.delegated_from = access.stands_for(viewer, request, votes if edit is None else [])
     _record_vote(vote, request, auth, stepup=ruling is not None and access.asks_stepup(ruling))
     if ruling is None:
         lifecycle.transition(
@@ -195,6 +199,7 @@ def _record_vote(vote: Decision, request: Request, auth: Authentication, *, step
                 "verdict": vote.verdict,
                 "reason_code": vote.reason_code,
                 "teams": vote.teams,
+                "delegated_from": vote.delegated_from,
                 "stepup": stepup,
                 "amends": bool(edited),
                 "opened_at": timestamp(vote.opened_at),

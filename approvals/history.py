@@ -23,10 +23,11 @@ from approvals.states import Status
 
 def denied_before(person: Viewer, request: Request) -> Request | None:
     """The last request of the same agent, action and resource that a person rejected in the 30 days before this one
-    was filed, where this person may see it."""
+    was filed, where this person may see it unmasked."""
     return (
-        access.visible_to(person)
+        queries.requests()
         .filter(
+            access.involving(person),  # and not all they see: its parameters are shown beside this one's
             status=Status.REJECTED.value,
             agent=request.agent,
             action=request.action,
@@ -98,7 +99,7 @@ def _about(rows: QuerySet[Request], person: Viewer, words: str) -> QuerySet[Requ
     asked = SearchQuery(terms, config="simple", search_type="raw")
     # Exactly the index's expression, or it would not serve.
     rows = rows.annotate(all_words=words_of("action", "resource", "summary"))
-    if not person.sees_all:
+    if not (person.sees_all or person.oversees):
         return rows.filter(all_words=asked)
     rows = rows.annotate(open_words=words_of("action", "resource"))
     return rows.filter(Q(open_words=asked) | (Q(all_words=asked) & involved(person)))

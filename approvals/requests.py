@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 from agents import permission
 from agents.models import Agent, Credential
 from agents.problems import Problem
-from approvals import grants, lifecycle, policies, queries, spending
+from approvals import escalation, grants, lifecycle, policies, queries, reminders, spending, undecidable
 from approvals.display.view import VIEW_VERSION
 from approvals.models import Activity, Outcome, Request
 from approvals.payloads import canonical, digest_of
@@ -71,8 +71,11 @@ def file(*, agent: Agent, credential: Credential, filing: Filing) -> Request:
         ruling = _unless_unsignable(ruling, now)
     held = spending.find(ask, ruling, in_force.pack, agent_id=agent.pk, owner_id=agent.owner_id, epoch=may.epoch)
     request = _made(agent, credential, filing, text, digest, ruling, ask, in_force.version_id, now, may.epoch)
+    if held is None:  # what an allowance approves waits for nobody
+        undecidable.look(request, ruling)
     _begin(request, ruling, stop=may.ended, tell=held is None)
     _record_filing(request, ruling, in_force.digest)
+    undecidable.alert(request)
     if request.status != Status.PENDING:
         _record_ruling(request, ruling)
     policies.raise_alarm(request, ruling)
@@ -104,6 +107,8 @@ def _made(
     epoch: int,
 ) -> Request:
     seconds = min(ruling.timeout_seconds, filing.timeout_seconds or ruling.timeout_seconds)
+    expires_at = now + timedelta(seconds=seconds)
+    escalates_at, escalation_team = escalation.times_of(ruling, now, expires_at)
     asked = ask.as_json()
     del asked["parameters"]  # they stand canonical beside it; one copy cannot contradict the other
     return Request(
@@ -119,7 +124,10 @@ def _made(
         context_text=canonical(filing.context),
         digest_salt=os.urandom(16),
         created_at=now,
-        expires_at=now + timedelta(seconds=seconds),
+        expires_at=expires_at,
+        escalates_at=escalates_at,
+        escalation_team=escalation_team,
+        remind_at=reminders.next_after(now, now, expires_at) if ruling.outcome == "people" else None,
         policy_id=version_id,
         ruling=ruling.as_json(),
         asked=asked,
@@ -158,6 +166,8 @@ def _record_filing(request: Request, ruling: Ruling, policy_digest: str) -> None
                 "stepup": ruling.stepup,
                 "credential": str(request.credential_id),
                 "expires_at": timestamp(request.expires_at),
+                "escalates_at": timestamp(request.escalates_at) if request.escalates_at else None,
+                "escalation_team": request.escalation_team,
                 "policy": str(request.policy_id) if request.policy_id else None,
             },
             digests={"policy": policy_digest, "renderer": VIEW_VERSION},

@@ -62,13 +62,19 @@ def standing(ruling: Ruling, agreements: Collection[AllowanceAgreement], *, owne
                 person=str(one.person_id),
                 teams=frozenset(one.teams_now) & frozenset(one.teams),  # type: ignore[attr-defined]  # annotated above
                 verdict="approve",
-                eligible=one.person.is_active and _proved(one, ruling),
+                barred=_barred(one, ruling),
                 owner=one.person_id == owner_id,
             )
             for one in agreements
         ],
         floor_people=max(ruling.floor_people, 1),
     )
+
+
+def _barred(agreement: AllowanceAgreement, ruling: Ruling) -> quorum.Uncounted | None:
+    if not agreement.person.is_active:
+        return "inactive"
+    return None if _proved(agreement, ruling) else "no-proof"
 
 
 def _proved(agreement: AllowanceAgreement, ruling: Ruling) -> bool:

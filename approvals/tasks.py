@@ -12,7 +12,7 @@ from celery import shared_task
 from django.core.management import call_command
 from django.db import connection
 
-from approvals import expiry, idempotency, stopping
+from approvals import escalation, expiry, idempotency, reminders, stopping
 from approvals.notifications import forgetting, sending
 from approvals.replay import nightly
 from audit import refusals
@@ -41,16 +41,35 @@ def alone(task: Callable[[], Any]) -> Callable[[], Any]:
 @shared_task(name="approvals.tasks.expire_due")
 @alone
 def expire_due() -> int:
-    """Deny what is overdue, batch after batch while batches are full."""
-    denied = 0
+    """Deny what is overdue."""
+    return _drained(expiry.expire_due, expiry.BATCH, "requests.expired")
+
+
+@shared_task(name="approvals.tasks.escalate_due")
+@alone
+def escalate_due() -> int:
+    """Open to another team what has waited long enough."""
+    return _drained(escalation.escalate_due, escalation.BATCH, "requests.escalated")
+
+
+@shared_task(name="approvals.tasks.remind_due")
+@alone
+def remind_due() -> int:
+    """Remind of what is half, or nine tenths, through its time."""
+    return _drained(reminders.remind_due, reminders.BATCH, "requests.reminded")
+
+
+def _drained(sweep: Callable[..., int], batch: int, event: str) -> int:
+    """Batch after batch while batches are full."""
+    swept = 0
     while True:
-        batch = expiry.expire_due(limit=expiry.BATCH)
-        denied += batch
-        if batch < expiry.BATCH:
+        taken = sweep(limit=batch)
+        swept += taken
+        if taken < batch:
             break
-    if denied:
-        log.info("requests.expired", count=denied)
-    return denied
+    if swept:
+        log.info(event, count=swept)
+    return swept
 
 
 @shared_task(name="approvals.tasks.withdraw_stopped")

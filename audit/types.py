@@ -20,6 +20,8 @@ class EntryType(StrEnum):
     REQUEST_EXPIRED = "request.expired"
     REQUEST_WITHDRAWN = "request.withdrawn"
     REQUEST_AMENDED = "request.amended"
+    REQUEST_ESCALATED = "request.escalated"
+    REQUEST_UNDECIDABLE = "request.undecidable"
     DECISION_RECORDED = "decision.recorded"
     DECISION_REFUSED = "decision.refused"
     DECISION_VOID = "decision.void"
@@ -55,6 +57,9 @@ class EntryType(StrEnum):
     RIGHTS_PROPOSED = "rights.proposed"  # a change of rights that waits for a second administrator
     RIGHTS_CANCELLED = "rights.cancelled"
     ACCESS_REVIEWED = "access.reviewed"
+    DELEGATION_MADE = "delegation.made"
+    DELEGATION_ENDED = "delegation.ended"
+    TEAM_HOURS = "team.hours"
     POLICY_PROPOSED = "policy.proposed"
     POLICY_ACTIVATED = "policy.activated"
     POLICY_BOOTSTRAPPED = "policy.bootstrapped"

@@ -47,6 +47,8 @@ def _every(seconds: float, task: str) -> dict[str, object]:
 app.conf.beat_schedule = {
     "default denial": _every(1, "approvals.tasks.expire_due"),
     "stopped agents": _every(1, "approvals.tasks.withdraw_stopped"),
+    "escalations": _every(1, "approvals.tasks.escalate_due"),
+    "reminders": _every(1, "approvals.tasks.remind_due"),
     "notifications": _every(1, "approvals.tasks.send_notifications"),
     "old notifications": _every(3600, "approvals.tasks.forget_old_notifications"),
     "counted refusals": _every(10, "approvals.tasks.close_refusal_windows"),

@@ -41,7 +41,8 @@ SELECT CASE WHEN standing_risk_unknown THEN 'unknown' ELSE standing_risk END, co
        extract(epoch FROM clock_timestamp() - min(created_at)),
        count(*) FILTER (WHERE expires_at <= clock_timestamp()),
        coalesce(extract(epoch FROM clock_timestamp() - min(expires_at)
-                                   FILTER (WHERE expires_at <= clock_timestamp())), 0)
+                                   FILTER (WHERE expires_at <= clock_timestamp())), 0),
+       count(*) FILTER (WHERE undecidable IS NOT NULL AND expires_at > clock_timestamp())
   FROM approvals_request WHERE status = 'pending' GROUP BY 1
 """
 # What was told to nobody yet, and what a receiver has not taken though it was due; each by a partial index.
@@ -86,12 +87,16 @@ class _Now(Collector):
             "countersign_unswept_requests", "Denied by default, not yet swept.", labels=["risk"]
         )
         late = GaugeMetricFamily("countersign_sweep_late_seconds", "How long the oldest has not been.", labels=["risk"])
-        for risk, count, oldest, unswept, lateness in pending:
+        undecidable = GaugeMetricFamily(
+            "countersign_undecidable_requests", "Of those that wait, which nobody can decide.", labels=["risk"]
+        )
+        for risk, count, oldest, unswept, lateness, hopeless in pending:
             depth.add_metric([risk], count)
             age.add_metric([risk], float(oldest))
             overdue.add_metric([risk], unswept)
             late.add_metric([risk], float(lateness))
-        yield from (depth, age, overdue, late)
+            undecidable.add_metric([risk], hopeless)
+        yield from (depth, age, overdue, late, undecidable)
         yield GaugeMetricFamily("countersign_outbox_oldest_seconds", "Since what nobody was told of.", float(untold))
         yield GaugeMetricFamily(
             "countersign_delivery_late_seconds", "How long the oldest due message has not gone.", float(undelivered)

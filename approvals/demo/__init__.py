@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from accounts import people, second_factor, two_people
+from accounts import delegations, people, second_factor, two_people
 from accounts.acting import Acting
 from accounts.models import RightsChange, Role, Team, User
 from agents import registration
@@ -78,6 +78,11 @@ def make(files: dict[str, str], *, say: Callable[[str], None]) -> Demo:
         demo.users.append(sign_in)
     _propose_a_role(cast["admin1"], cast["leader1"])
     policies.bootstrap(files=files, by=BY)
+    away_from = queries.clock() + timedelta(days=7)
+    delegations.name(
+        by=cast["finance2"], delegator=cast["finance2"], delegate=cast["leader1"], starts_at=away_from,
+        ends_at=away_from + timedelta(days=5), reason="Family leave",
+    )  # fmt: skip
     agent = registration.register_agent(
         by=BY,
         slug="helpdesk",

@@ -8,6 +8,7 @@ from approvals.models.decision import Decision, Seat
 from approvals.models.grant import Grant, SigningKey
 from approvals.models.idempotency import RememberedAnswer
 from approvals.models.notification import (
+    TO_OVERSEERS,
     TO_PEOPLE,
     Delivery,
     Event,
@@ -22,6 +23,7 @@ from approvals.models.question import Question
 from approvals.models.request import Activity, Outcome, Request
 
 __all__ = [
+    "TO_OVERSEERS",
     "TO_PEOPLE",
     "Activity",
     "Allowance",

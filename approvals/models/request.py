@@ -110,6 +110,13 @@ class Request(models.Model):
     valid_seconds = models.PositiveIntegerField(default=3600)
     valid_until = models.DateTimeField(null=True)
     epoch = models.PositiveIntegerField(db_default=0)  # stops of all agents begun before it was filed
+    # Set at filing: when, while pending, the request is opened to another team too. The sweep notes that it was.
+    escalates_at = models.DateTimeField(null=True)
+    escalation_team = models.CharField(max_length=50, blank=True, db_default="")
+    escalated_at = models.DateTimeField(null=True)
+    remind_at = models.DateTimeField(null=True)  # when people are reminded next
+    # Why nobody can decide it before its deadline, as found at filing: attainable.Gap, or null
+    undecidable = models.JSONField(null=True)
 
     class Meta:
         constraints = (
@@ -125,6 +132,15 @@ class Request(models.Model):
                 name="only_a_yes_has_an_end",
             ),
             models.CheckConstraint(condition=Q(status__in=[s.value for s in Status]), name="a_status_of_the_contract"),
+            models.CheckConstraint(
+                condition=Q(escalates_at__isnull=True, escalation_team="")
+                | (Q(escalates_at__gt=F("created_at"), escalates_at__lt=F("expires_at")) & ~Q(escalation_team="")),
+                name="an_escalation_is_in_time_and_to_a_team",
+            ),
+            models.CheckConstraint(
+                condition=Q(escalated_at__isnull=True) | Q(escalated_at__gte=F("escalates_at")),
+                name="nothing_is_escalated_early",
+            ),
             models.CheckConstraint(
                 condition=Q(**{f"{name}__isnull": True for name in AMENDMENT})
                 | Q(**{f"{name}__isnull": False for name in AMENDMENT}),
@@ -144,6 +160,22 @@ class Request(models.Model):
             ),
             models.Index(fields=["epoch"], condition=Q(status="pending"), name="pending_by_epoch"),
             GinIndex(fields=["standing_teams"], condition=Q(status="pending"), name="pending_by_standing_team"),
+            models.Index(
+                fields=["escalates_at"],
+                condition=Q(status="pending", escalates_at__isnull=False, escalated_at__isnull=True),
+                name="pending_by_escalation",
+            ),
+            models.Index(
+                fields=["remind_at"],
+                condition=Q(status="pending", remind_at__isnull=False),
+                name="pending_by_reminder",
+            ),
+            models.Index(
+                fields=["-id"], condition=Q(status="pending", undecidable__isnull=False), name="pending_undecidable"
+            ),
+            models.Index(
+                fields=["escalation_team"], condition=Q(escalated_at__isnull=False), name="requests_by_escalation"
+            ),
             GinIndex(words_of("action", "resource", "summary"), name="requests_by_words"),
         )
 

@@ -17,6 +17,8 @@ from audit.leaves import Leaf
 
 #: Who answers for an agent at a moment; None where the log does not say.
 OwnerAt = Callable[[str, datetime], str | None]
+#: Whether a delegation ran at a moment.
+RanAt = Callable[[str, datetime], bool]
 
 
 @dataclass
@@ -27,6 +29,8 @@ class Vote:
     verdict: str
     teams: frozenset[str]
     voided: bool = False
+    at: datetime | None = None
+    lenders: Sequence[Mapping[str, Any]] = ()  # `delegated_from`: whose seats it carried too
 
 
 @dataclass
@@ -87,6 +91,9 @@ class Story:
     voided: bool = False
     redeemed: bool = False
     reported: bool = False
+    escalated_at: datetime | None = None
+    escalation_team: str = ""
+    ran_at: RanAt = field(default=lambda delegation, moment: True, repr=False)
     faults: list[str] = field(default_factory=list)
 
     def fault(self, what: str) -> None:
@@ -94,11 +101,19 @@ class Story:
         self.faults.append(what)
 
 
+def _always(delegation: str, moment: datetime) -> bool:
+    return True
+
+
 def tell(
-    request: str, leaves: Sequence[Leaf], owner_at: OwnerAt, allowance_of: AllowanceOf = lambda allowance: None
+    request: str,
+    leaves: Sequence[Leaf],
+    owner_at: OwnerAt,
+    allowance_of: AllowanceOf = lambda allowance: None,
+    ran_at: RanAt = _always,
 ) -> Story:
     """The story of a request from its leaves in the order of their ordinals, complete from the first."""
-    story = Story(request, allowance_of=allowance_of)
+    story = Story(request, allowance_of=allowance_of, ran_at=ran_at)
     for place, leaf in enumerate(leaves, start=1):
         if leaf.ordinal != place:
             story.fault(f"entry {place} is missing")
@@ -158,14 +173,16 @@ def _check_approval(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
     standing = [vote for vote in story.votes.values() if not vote.voided]
     if "allowance" in leaf.facts:
         standing = _agreed_ahead(story, leaf)
+    requirement = _requirement(leaf.facts.get("quorum", story.asked))
     weighed = quorum.weigh(
-        _requirement(leaf.facts.get("quorum", story.asked)),
+        requirement,
         [
             quorum.Vote(
                 person=vote.person,
-                teams=vote.teams,
+                teams=_fills(story, vote, vote.teams, requirement),
                 verdict="approve" if vote.verdict == "approve" else "reject",
                 owner=vote.person == owner,
+                stands_for=_stands_for(story, vote, requirement, owner),
             )
             for vote in standing
         ],
@@ -179,8 +196,37 @@ def _check_approval(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
         story.fault("somebody sat in two seats")
     for seat in seats:
         vote = by_person.get(seat["person"])
-        if vote is None or seat["team"] not in vote.teams:
+        if vote is None or seat["team"] not in _fills(story, vote, vote.teams, requirement).union(
+            *(source.teams for source in _stands_for(story, vote, requirement, owner) if source.runs)
+        ):
             story.fault(f"a seat of {seat['team']} was filled by who had no vote for it")
+
+
+def _fills(story: Story, vote: Vote, teams: frozenset[str], requirement: quorum.Requirement) -> frozenset[str]:
+    """The teams whose seats these let a vote fill: all, where it was given after an escalation to one of them."""
+    wide = story.escalated_at is not None and vote.at is not None and vote.at >= story.escalated_at
+    return teams | quorum.teams_of(requirement) if wide and story.escalation_team in teams else teams
+
+
+def _stands_for(
+    story: Story, vote: Vote, requirement: quorum.Requirement, owner: str | None
+) -> tuple[quorum.StandsFor, ...]:
+    """Whose seats it carried, by delegations that still ran when the last vote was given."""
+    last = max(one.at for one in story.votes.values() if one.at is not None) if story.votes else None
+    return tuple(
+        quorum.StandsFor(
+            lender["person"],
+            _fills(story, vote, frozenset(lender["teams"]), requirement),
+            runs=lender["person"] != owner and last is not None and story.ran_at(lender["delegation"], last),
+        )
+        for lender in vote.lenders
+    )
+
+
+def _escalated(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
+    if story.escalated_at is not None or story.stands is not Status.PENDING:
+        story.fault("escalated twice, or when it had ended")
+    story.escalated_at, story.escalation_team = leaf.at, leaf.facts["team"]
 
 
 def _agreed_ahead(story: Story, leaf: Leaf) -> list[Vote]:
@@ -214,7 +260,9 @@ def _decided(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
         story.fault("a decision at or after its deadline")
     if any(vote.person == leaf.actor.id and not vote.voided for vote in story.votes.values()):
         story.fault("somebody decided twice")
-    story.votes[facts["decision"]] = Vote(leaf.actor.id, facts["verdict"], frozenset(facts["teams"]))
+    story.votes[facts["decision"]] = Vote(
+        leaf.actor.id, facts["verdict"], frozenset(facts["teams"]), at=leaf.at, lenders=facts.get("delegated_from", ())
+    )
 
 
 def _void(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
@@ -288,6 +336,7 @@ _READERS: Mapping[str, Callable[[Story, Leaf, OwnerAt], None]] = {
     "request.filed": _filed,
     "request.allowed": _moved(Status.APPROVED),
     **{f"request.{status}": _moved(status) for status in FINAL},
+    "request.escalated": _escalated,
     "decision.recorded": _decided,
     "decision.void": _void,
     "request.amended": _amended,

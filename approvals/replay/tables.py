@@ -83,9 +83,9 @@ def replay(*, said: Callable[[int], None] = lambda requests: None) -> Replay:
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        owners, allowed = _Owners(), _allowances()
+        owners, allowed, delegations = _Owners(), _allowances(), _Delegations()
         for chunk in _chunks("request"):
-            stories = [tell(request, leaves, owners.at, allowed.get) for request, leaves in chunk]
+            stories = [tell(request, leaves, owners.at, allowed.get, delegations.ran) for request, leaves in chunk]
             rows = {row[0]: row[1:] for row in _fetch(_ROWS, ids=[story.request for story in stories])}
             for story, (_, leaves) in zip(stories, chunk, strict=True):
                 done.entries += len(leaves)
@@ -141,6 +141,27 @@ class _Owners:
         known = self._since.get(agent, [])
         place = bisect_right([since for since, _ in known], moment)
         return known[place - 1][1] if place else None
+
+
+class _Delegations:
+    """When each delegation ran: from the entries of its naming and its end."""
+
+    def __init__(self) -> None:
+        self._spans: dict[str, tuple[datetime, datetime]] = {}
+        for chunk in _chunks("delegation"):
+            for delegation, leaves in chunk:
+                for leaf in leaves:
+                    if leaf.type == "delegation.made":
+                        start, end = (datetime.fromisoformat(leaf.facts[name]) for name in ("starts_at", "ends_at"))
+                        self._spans[delegation] = (start, end)
+                    elif leaf.type == "delegation.ended" and delegation in self._spans:
+                        start, end = self._spans[delegation]
+                        self._spans[delegation] = (start, min(end, leaf.at))
+
+    def ran(self, delegation: str, moment: datetime) -> bool:
+        """Whether it ran at that moment."""
+        span = self._spans.get(delegation)
+        return span is not None and span[0] <= moment < span[1]
 
 
 def _allowances() -> dict[str, Allowed]:

@@ -167,7 +167,8 @@ def merge(frozen: Ruling, current: Ruling) -> Ruling:
     """Both hold: the stricter of the two in everything.
 
     A block wins (the current one where both block); seats by the quorum algebra; the highest risk, the
-    shortest times, step-up if either asks. Two different executors cannot both hold: blocked.
+    shortest times, step-up if either asks; an escalation as far as both have it. Two different executors cannot both
+    hold: blocked.
     """
     if current.outcome == "blocked":
         return current
@@ -192,7 +193,7 @@ def merge(frozen: Ruling, current: Ruling) -> Ruling:
         executor=next(iter(executors), None),
         because=_union(frozen.because, current.because),
         controls=_union(frozen.controls, current.controls),
-        escalate=_sooner(frozen.escalate, current.escalate),
+        escalate=_both_open(frozen.escalate, current.escalate),
     )
     try:
         both = quorum.all_of(frozen.requirement or quorum.NOBODY, current.requirement or quorum.NOBODY)
@@ -212,6 +213,9 @@ def _union(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*first, *second)))
 
 
-def _sooner(first: Escalation | None, second: Escalation | None) -> Escalation | None:
-    both = [escalation for escalation in (first, second) if escalation is not None]
-    return min(both, key=lambda e: (e.after_seconds, e.team), default=None)
+def _both_open(first: Escalation | None, second: Escalation | None) -> Escalation | None:
+    """An escalation widens who may decide, so it holds only as far as both say so: to the same team, from the later
+    time on (docs/adr/0019)."""
+    if first is None or second is None or first.team != second.team:
+        return None
+    return max(first, second, key=lambda escalation: escalation.after_seconds)

@@ -64,6 +64,7 @@ class QueuePage:  # context name: page
     waiting: Sequence[Row]
     recent: Sequence[Row]
     news: QueueNews
+    undecidable: Sequence[Row] = ()  # for administrators and leadership: what nobody can decide
     older_url: str = ""  # keyset paging of Your turn
     first_url: str = ""  # back to the first page when not on it
 
@@ -164,6 +165,9 @@ class StandingView:
     seats: Sequence[Seat]
     missing: Sequence[str]  # sentences: "1 more of finance"
     unattended: bool = False  # policy answered without people (allowed / blocked)
+    uncounted: Sequence[Text] = ()  # votes that no longer count, with why
+    notes: Sequence[Text] = ()  # to whom it is or will be opened, who stands for whom, when a team works
+    alarm: Sequence[str] = ()  # why nobody can decide it before its deadline; () where somebody can
 
 
 @dataclass(frozen=True)

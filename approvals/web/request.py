@@ -84,6 +84,8 @@ def _news(person: Viewer, seen: Seen, told: str, key: str) -> RequestPage:
     page = request_page.build(person, seen, session_key=key, asked=Asked(form=False))
     if page.receipt is not None:
         notice, reload = f"{as_text(page.receipt.sentence)}.", seen.status is Status.WITHDRAWN
+    elif seen.request.escalated_at is not None and told.partition(".")[0] == f"{seen.version:x}":
+        notice, reload = _("Opened to %(team)s too.") % {"team": seen.request.escalation_team}, False
     elif changed := _changed(page, seen, told):
         notice, reload = changed, True
     else:
@@ -103,4 +105,4 @@ def _changed(page: RequestPage, seen: Seen, told: str) -> str:
         return _("%(name)s changed the parameters.") % {"name": as_text(page.amendment.by)}
     if asked != str(len(page.questions.asked)):
         return _("The agent was asked a question.")
-    return "" if version == f"{seen.version:x}" else _("This changed while you were looking.")
+    return "" if version.rstrip("w") == f"{seen.version:x}" else _("This changed while you were looking.")

@@ -73,6 +73,7 @@ def build(person: Viewer, seen: Seen, *, session_key: str, asked: Asked | None =
     pending = seen.status is Status.PENDING
     why_not = access.why_not_reject(person, seen, votes) if pending else ""
     no_approval = access.why_not_approve(person, seen, votes) if pending else ""
+    no_approval = no_approval or (access.why_not_widened(person, seen, votes, ruling) if pending else "")
     if not no_approval and shown.view.truncated and request.effective_risk in ("high", "critical"):
         no_approval = _("Not everything is shown. Show everything before you approve.")
     previous, following = listing.neighbours(person, request)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from django.urls import path
 
 from approvals.web import (
+    absence,
     agents,
     allowances,
     ask,
     decide,
     export,
     history,
+    hours,
     preferences,
     queue,
     request,
@@ -43,6 +45,9 @@ urlpatterns = [
     path("stop/", stop.show, name="stop"),
     path("stop/lift/", stop.lift, name="stop_lift"),
     path("preferences/", preferences.show, name="preferences"),
+    path("preferences/delegation/", absence.show, name="delegation"),
+    path("preferences/delegation/<uuid:delegation_id>/end/", absence.end, name="delegation_end"),
+    path("teams/<slug:slug>/hours/", hours.show, name="team_hours"),
     path("preferences/webhooks/", webhooks.index, name="webhooks"),
     path("preferences/webhooks/<uuid:webhook_id>/", webhooks.show, name="webhook"),
     path("preferences/webhooks/<uuid:webhook_id>/rotate/", webhooks.rotate, name="webhook_rotate"),

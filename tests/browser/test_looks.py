@@ -80,6 +80,10 @@ def pages_of(house: dict[str, Request]) -> list[tuple[str, str]]:
         ("admin1", "/teams/"),
         ("admin1", "/teams/support/"),
         ("admin1", "/reviews/access/"),
+        ("finance1", "/preferences/delegation/"),
+        ("admin1", "/preferences/delegation/"),
+        ("admin1", "/teams/finance/hours/"),
+        ("admin1", "/queue/"),
         ("", "/accounts/login/"),
     ]
 

@@ -149,13 +149,21 @@ class TestSeveralPermits:
         ruling = load_pack(files, teams=[team for names in teams for team in names]).rule(ask())
         assert (ruling.outcome, ruling.cause, ruling.is_alarming) == ("blocked", "evaluation-error", True)
 
-    def test_the_sooner_escalation_holds(self) -> None:
+    def test_an_escalation_holds_where_all_of_them_have_it_to_one_team_and_from_the_latest_time_on(self) -> None:
         ruling = ruling_of(
-            permit(ONE + '@escalate("20m to finance")'),
+            permit(ONE + '@escalate("20m to leadership")'),
             permit(ONE.replace("rule", "b") + '@escalate("10m to leadership")'),
         )
         assert ruling.escalate is not None
-        assert ruling.escalate.team == "leadership"
+        assert (ruling.escalate.team, ruling.escalate.after_seconds) == ("leadership", 1200)
+
+    @pytest.mark.parametrize("other", ['@escalate("10m to finance")', ""])
+    def test_an_escalation_that_one_of_them_has_not_is_none(self, other: str) -> None:
+        ruling = ruling_of(
+            permit(ONE + '@escalate("10m to leadership")'),
+            permit(ONE.replace("rule", "b") + other),
+        )
+        assert ruling.escalate is None
 
 
 class TestErrors:
