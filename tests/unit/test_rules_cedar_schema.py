@@ -35,7 +35,8 @@ rows.type = "array"
 rows.items.type = "object"
 rows.items.required = ["n"]
 rows.items.properties = {{ n = {{ type = "integer" }} }}
-loose = {{ type = "array", items = {{ type = "object", properties = {{ x = {{ type = "number" }}, s = {{ type = "string" }} }} }} }}
+loose.type = "array"
+loose.items = {{ type = "object", properties = {{ x = {{ type = "number" }}, s = {{ type = "string" }} }} }}
 
 [pointers]{TAIL}"""
 }
