@@ -1,7 +1,7 @@
-"""Runs mutmut's mutants from one process that has collected the tests once: a fork a mutant, seconds become milliseconds.
+"""Judges mutmut's mutants from one process that has collected the tests once: a fork for each, no start and no report.
 
-`mutmut run` makes the mutants and gives the same verdicts, but collects anew for each. How the two are used together is
-said in docs/explanation/mutation-testing.md. A plugin of pytest; nothing of the product imports it.
+`mutmut run` makes the mutants and would give the same verdicts in hours. How the two are used together is said in
+docs/explanation/mutation-testing.md. A plugin of pytest; nothing of the product imports it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from jsonschema import Draft202012Validator
 
 # Deterministic, and without the search for the smallest example: that it fails is enough.
 hypothesis.settings.register_profile(
@@ -30,6 +31,17 @@ hypothesis.settings.register_profile(
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
 )
 hypothesis.settings.load_profile("mutants")
+
+# Four fifths of loading a pack is jsonschema checking the same schemas by its own: once is enough.
+_check_schema = Draft202012Validator.check_schema
+_sound: set[str] = set()
+
+
+def _check_once(_: Any, schema: Any) -> None:
+    if (key := repr(schema)) not in _sound:
+        _check_schema(schema)
+        _sound.add(key)
+
 
 KILLED, SURVIVED, UNCOVERED, TIMEOUT = 1, 0, 33, 36  # mutmut's exit codes, so that `mutmut results` can read them
 
@@ -43,9 +55,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_runtestloop(session: pytest.Session) -> bool:
     if session.testsfailed:
         raise session.Interrupted("collection failed")
+    from approvals.rules import schema
+
+    schema._Validator.check_schema = classmethod(_check_once)
     _database_once(session)
     covering = _who_covers_what(session)
     patterns, again = session.config.getoption("--mutants"), session.config.getoption("--survivors")
+    for item in session.items:
+        _fewer_examples(item)
     gc.collect()
     gc.freeze()  # what is collected in a child need not be copied into it first
     for meta in sorted(Path("approvals").rglob("*.meta")):
@@ -61,8 +78,16 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
             if killer is not None:  # likely to find the next mutant of this function too
                 items.insert(0, items.pop(killer))
             print(f"{verdicts[name]:3} {name}", flush=True)
-        meta.write_text(json.dumps(data, indent=4))
+            meta.write_text(json.dumps(data, indent=4))
     return True
+
+
+def _fewer_examples(item: Any) -> None:
+    """A hundred examples find what five hundred do, but for what is rare."""
+    test = getattr(item.obj, "__func__", item.obj)
+    given = getattr(test, "_hypothesis_internal_use_settings", None)
+    if given is not None and given.max_examples > 100:
+        test._hypothesis_internal_use_settings = hypothesis.settings(given, max_examples=100)
 
 
 def _database_once(session: pytest.Session) -> None:
