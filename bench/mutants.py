@@ -20,6 +20,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from _pytest.tmpdir import tmppath_result_key
 from jsonschema import Draft202012Validator
 
 # Deterministic, and without the search for the smallest example: that it fails is enough.
@@ -60,26 +61,32 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
     schema._Validator.check_schema = classmethod(_check_once)
     _database_once(session)
     covering = _who_covers_what(session)
-    patterns, again = session.config.getoption("--mutants"), session.config.getoption("--survivors")
     for item in session.items:
         _fewer_examples(item)
     gc.collect()
     gc.freeze()  # what is collected in a child need not be copied into it first
-    for meta in sorted(Path("approvals").rglob("*.meta")):
-        data = json.loads(meta.read_text())
-        verdicts = data["exit_code_by_key"]
-        for name in verdicts:
-            if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns):
-                continue
-            if again and verdicts[name] not in (SURVIVED, UNCOVERED, None):
-                continue
-            items = covering.get(name.rpartition("__mutmut_")[0], [])
-            verdicts[name], killer = _verdict(session, name, items)
-            if killer is not None:  # likely to find the next mutant of this function too
-                items.insert(0, items.pop(killer))
-            print(f"{verdicts[name]:3} {name}", flush=True)
-            meta.write_text(json.dumps(data, indent=4))
+    asked = [name for name in session.config.getoption("--mutants") for name in _names(name)]
+    kept = {meta: json.loads(meta.read_text()) for meta in sorted(Path("approvals").rglob("*.meta"))}
+    known = {name: meta for meta, data in kept.items() for name in data["exit_code_by_key"]}
+    for name in dict.fromkeys(name for pattern in asked for name in fnmatch.filter(known, pattern)):
+        meta = known[name]
+        verdicts = kept[meta]["exit_code_by_key"]
+        if session.config.getoption("--survivors") and verdicts[name] not in (SURVIVED, UNCOVERED, None):
+            continue
+        items = covering.get(name.rpartition("__mutmut_")[0], [])
+        verdicts[name], killer = _verdict(session, name, items)
+        if killer is not None:  # likely to find the next mutant of this function too
+            items.insert(0, items.pop(killer))
+        print(f"{verdicts[name]:3} {name}", flush=True)
+        unfinished = meta.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps(kept[meta], indent=4))
+        unfinished.replace(meta)  # whole or not at all, so that a run may be stopped at any time
     return True
+
+
+def _names(given: str) -> list[str]:
+    """A pattern, or with an @ those of a file, a line each."""
+    return Path(given[1:]).read_text().split() if given.startswith("@") else [given]
 
 
 def _fewer_examples(item: Any) -> None:
@@ -174,6 +181,7 @@ def _verdict(session: pytest.Session, name: str, items: list[pytest.Item]) -> tu
 
 def _run(session: pytest.Session, item: Any, following: list[Any]) -> None:
     """One test without its report: to put a failure in words takes longer than most tests here."""
+    item.stash[tmppath_result_key] = {}  # what the report would leave for the fixture tmp_path
     session._setupstate.setup(item)
     item.runtest()
     session._setupstate.teardown_exact(following[0] if following else None)
