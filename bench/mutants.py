@@ -22,6 +22,7 @@ import hypothesis
 import pytest
 from _pytest.tmpdir import tmppath_result_key
 from jsonschema import Draft202012Validator
+from pytest_django.plugin import blocking_manager_key
 
 # Deterministic, and without the search for the smallest example: that it fails is enough.
 hypothesis.settings.register_profile(
@@ -104,8 +105,9 @@ def _database_once(session: pytest.Session) -> None:
     from tests.support import services
 
     if any("django_db_setup" in item.fixturenames for item in session.items):  # type: ignore[attr-defined]
-        services.make_database()
-        connections.close_all()
+        with session.config.stash[blocking_manager_key].unblock():
+            services.make_database()
+            connections.close_all()
         services.make_database = services.restore_database
 
 

@@ -88,19 +88,19 @@ class TestBothHold:
         assert merge(FROZEN, new) is new
 
     def test_two_executors_cannot_both_hold(self) -> None:
-        ruling = merge(FROZEN, replace(CURRENT, executor="mail"))
+        ruling = merge(FROZEN, replace(CURRENT, executor="mail", risk="critical"))
         assert ruling == blocked(
             answers.CANNOT_BE_CHECKED, "executor-conflict", "different executors: mail, pay",
-            matched=("a", "b", "c"), risk="high",
+            matched=("a", "b", "c"), risk="critical",
         )  # fmt: skip
         assert merge(FROZEN, replace(CURRENT, executor="pay")).executor == "pay"
 
     def test_more_alternatives_than_anybody_can_read_cannot_both_hold(self) -> None:
         many = tuple({f"team-{n}": 1} for n in range(30))
-        ruling = merge(replace(FROZEN, requirement=many), replace(CURRENT, requirement=many))
+        ruling = merge(replace(FROZEN, requirement=many, risk="critical"), replace(CURRENT, requirement=many))
         assert ruling == blocked(
             answers.CANNOT_BE_CHECKED, "evaluation-error", "more than 500 alternatives would do together",
-            matched=("a", "b", "c"), risk="high",
+            matched=("a", "b", "c"), risk="critical",
         )  # fmt: skip
 
     def test_nobody_and_nobody_is_allowed_and_beside_people_is_people(self) -> None:
