@@ -67,6 +67,12 @@ def test_a_required_name_with_escapes_is_always_there() -> None:
     assert not schema.always_there({**odd, "type": ["object", "null"]}, "/a~1b~0c")
 
 
+def test_where_nothing_is_required_or_described_nothing_is_always_there() -> None:
+    assert not schema.always_there({"type": "object", "properties": {"x": {"type": "string"}}}, "/x")
+    assert not schema.always_there({"type": "object", "required": ["x"]}, "/x")
+    assert not schema.always_there({"required": ["x"], "properties": {"x": {"type": "string"}}}, "/x")
+
+
 def test_a_value_is_there_unless_it_is_null_or_missing() -> None:
     given: Any = {"a": [0, None, {"b": False}]}
     assert [schema.has_value(given, pointer) for pointer in ("/a", "/a/0", "/a/2/b", "")] == [True] * 4
