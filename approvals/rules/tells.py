@@ -39,7 +39,8 @@ def problems_of(text: str, *, teams: Collection[str], people: Collection[str] = 
     named = [person for person in people if person.strip() and _words(person) in words]
     if named or _EMAIL.search(plain) or _NAME.search(plain):
         problems.append("names a person")
-    if _THRESHOLD.search(plain) or any(unicodedata.category(c) in ("Sc", "Nd", "Nl", "No") for c in plain):
+    # As written too: the plain form of Ⅷ is letters.
+    if _THRESHOLD.search(plain) or any(unicodedata.category(c) in ("Sc", "Nd", "Nl", "No") for c in text + plain):
         problems.append("names a threshold")
     return problems
 

@@ -47,6 +47,13 @@ class TestReading:
         with pytest.raises(BadRequirement):
             quorum.parse(text)
 
+    def test_the_refusal_names_the_term_and_the_form(self) -> None:
+        with pytest.raises(BadRequirement, match='"two of b" is not of the form "2 of team"'):
+            quorum.parse("1 of a,  two of b ")
+
+    def test_nobody_is_written_in_the_word_it_is_read_from(self) -> None:
+        assert quorum.as_text(NOBODY) == "nobody"
+
     @given(requirements)
     def test_a_requirement_survives_being_written(self, requirement: Requirement) -> None:
         assert quorum.parse(quorum.as_text(requirement)) == requirement
@@ -60,6 +67,12 @@ class TestBothHold:
     def test_alternatives_are_multiplied_out(self) -> None:
         both = quorum.all_of(quorum.parse("1 of a | 1 of b"), quorum.parse("1 of c | 1 of d"))
         assert quorum.as_text(both) == "1 of a, 1 of c | 1 of a, 1 of d | 1 of b, 1 of c | 1 of b, 1 of d"
+
+    def test_five_hundred_alternatives_are_read_and_one_more_is_refused(self) -> None:
+        many = quorum.pruned({f"team-{n}": 1} for n in range(quorum.ALTERNATIVES_AT_MOST))
+        assert len(quorum.all_of(many, NOBODY)) == 500
+        with pytest.raises(BadRequirement, match="more than 500 alternatives"):
+            quorum.all_of((*many, {"one-more": 1}), NOBODY)
 
     @given(requirements)
     def test_nobody_adds_nothing_and_a_requirement_twice_is_itself(self, requirement: Requirement) -> None:
@@ -156,6 +169,13 @@ class TestWeighing:
     def test_a_vote_given_twice_counts_once(self) -> None:
         twice = [Vote("kim", frozenset({"finance"}), "approve")] * 2
         assert not weigh(quorum.parse("2 of finance"), twice).reached
+
+    def test_a_person_whose_votes_name_different_teams_may_sit_for_either(self) -> None:
+        kim = [Vote("kim", frozenset({team}), "approve") for team in ("privacy", "security")]
+        for requirement in ("1 of privacy", "1 of security"):
+            assert weigh(quorum.parse(requirement), kim).reached
+            assert weigh(quorum.parse(requirement), kim[::-1]).reached
+        assert not weigh(quorum.parse("1 of privacy, 1 of security"), kim).reached
 
     def test_who_is_no_longer_eligible_does_not_count(self) -> None:
         gone = [Vote("kim", frozenset({"support"}), "approve", barred="inactive")]
@@ -291,6 +311,13 @@ class TestRejecting:
         reject = Vote("lee", frozenset({"finance"}), "reject", barred="inactive")
         assert not weigh(quorum.parse("1 of finance"), [reject]).rejected
 
+    def test_who_rejects_sits_in_no_seat(self) -> None:
+        reject = Vote("lee", frozenset({"finance"}), "reject")
+        standing = weigh(quorum.parse("2 of finance"), [*votes("finance"), reject])
+        assert (standing.seats, standing.progress) == ((("finance", "person0"),), "1 of 2")
+        outsider = Vote("lee", frozenset({"support"}), "reject")
+        assert weigh(quorum.parse("1 of finance"), [*votes("finance"), outsider]).reached
+
     def test_the_owner_may_always_reject(self) -> None:
         reject = Vote("lee", frozenset(), "reject", owner=True)
         assert weigh(quorum.parse("1 of finance"), [reject]).rejected
@@ -320,3 +347,6 @@ class TestWords:
         standing = weigh(quorum.parse("1 of finance"), votes("finance"), floor_people=2)
         assert (standing.missing, standing.progress) == (("1 more person",), "1 of 2")
         assert standing.open_teams == {"finance"}
+
+    def test_say_how_many_people_the_floor_asks_for(self) -> None:
+        assert weigh(NOBODY, [], floor_people=2).missing == ("2 more people",)

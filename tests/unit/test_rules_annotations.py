@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from approvals.rules.annotations import PermitTerms, duration, read
 from tests.support.packs import permit, problems_of, ruling_of
 
 GOOD = '@id("rule") @require("1 of support") @risk("medium")'
@@ -162,3 +163,82 @@ def test_every_problem_is_listed_at_once() -> None:
     )
     for problem in ("@requires", "@risk", "@id is missing", "@require is missing", "no team"):
         assert problem in found
+
+
+def terms(**annotations: str) -> PermitTerms:
+    """What a good permit says with these annotations added or replaced."""
+    given = {"id": "rule", "require": "1 of support", "risk": "medium", **annotations}
+    found, problems = read("permit", given, teams=("support", "finance"))
+    assert isinstance(found, PermitTerms), problems
+    return found
+
+
+def problem(**annotations: str) -> str:
+    """The one problem of a permit that would be good without these."""
+    given = {"id": "rule", "require": "1 of support", "risk": "medium", **annotations}
+    found, problems = read("permit", given, teams=("support", "finance"))
+    assert found is None
+    (only,) = problems
+    return only
+
+
+@pytest.mark.parametrize(
+    ("annotations", "said"),
+    [
+        ({"timeout": "soon"}, '@timeout: "soon" is no duration such as 90s, 30m, 1h or 7d'),
+        ({"timeout": "604801s"}, "@timeout: 604801s is longer than the 7d allowed"),
+        ({"valid": "86401s"}, "@valid: 86401s is longer than the 1d allowed"),
+        ({"risk": "High"}, '@risk: "High" is none of low, medium, high, critical'),
+        ({"stepup": "yes"}, '@stepup: "yes" is neither true nor false'),
+        ({"executor": "Pay"}, '@executor: "Pay" is not lower-case letters, digits and hyphens'),
+        ({"escalate": "10m"}, '@escalate: "10m" is not of the form "10m to team"'),
+        ({"escalate": "10m for finance"}, '@escalate: "10m for finance" is not of the form "10m to team"'),
+        ({"escalate": "10m to finance now"}, '@escalate: "10m to finance now" is not of the form "10m to team"'),
+        ({"escalate": "10m to nowhere"}, '@escalate: there is no team "nowhere"'),
+        ({"escalate": "soon to finance"}, '@escalate: "soon" is no duration such as 90s, 30m, 1h or 7d'),
+        ({"escalate": "8d to finance"}, "@escalate: 8d is longer than the 7d allowed"),
+        ({"require": "1 of nowhere"}, '@require: there is no team "nowhere"'),
+        ({"because": "x" * 1001}, "@because: is longer than 1000 characters"),
+        ({"control": "SOC2,;"}, '@control: ";" is no name of a control such as SOC2:CC6.1'),
+        ({"tell": "No."}, "@tell says nothing on a permit"),
+        ({"tells": "No."}, "@tells is not a known annotation"),
+    ],
+)
+def test_a_problem_is_a_sentence_that_names_what_was_written(annotations: dict[str, str], said: str) -> None:
+    assert problem(**annotations) == said
+
+
+@pytest.mark.parametrize("name", ["timeout", "escalate", "Approve", "on_timeout", "Timeout_then"])
+def test_that_silence_means_no_is_said_however_the_word_is_written(name: str) -> None:
+    value = {"timeout": "30m then APPROVE", "escalate": "10m to Approved"}.get(name, "x")
+    said = f"@{name}: there is no approve on timeout: silence means no, whatever a version says"
+    assert problem(**{name: value}) == said
+
+
+def test_only_words_of_approval_are_told_that_silence_means_no() -> None:
+    assert problem(Timeout="30m") == "@Timeout is not a known annotation"
+
+
+def test_a_bound_itself_is_within_bounds() -> None:
+    assert terms(timeout="7d").timeout_seconds == 7 * 86400
+    assert terms(valid="24h").valid_seconds == 86400
+    assert terms(executor="x" * 100).executor == "x" * 100
+    assert problem(executor="x" * 101).startswith("@executor")
+    assert terms(because="x" * 1000).because == "x" * 1000
+    assert duration("1s", 1) == 1
+    with pytest.raises(ValueError, match="longer"):
+        duration("2s", 1)
+
+
+def test_words_are_kept_without_the_blanks_around_them() -> None:
+    assert terms(because="  Once.  ", control=" A , B ").because == "Once."
+    assert terms(control=" A , B ").controls == ("A", "B")
+
+
+def test_a_forbid_without_its_id_has_no_terms() -> None:
+    assert read("forbid", {}, teams=()) == (None, ["@id is missing"])
+
+
+def test_several_things_a_tell_gives_away_are_told_together() -> None:
+    _, problems = read("forbid", {"id": "no", "tell": "Ask team support."}, teams=("support",))
+    assert problems == ["@tell: names the team support; speaks of a team"]

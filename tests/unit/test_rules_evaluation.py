@@ -44,6 +44,19 @@ class TestDefaultDeny:
         two = permit(ONE, level=2)
         assert [ruling_of(two, level=level).outcome for level in (1, 2, 3)] == ["blocked", "people", "people"]
 
+    @pytest.mark.parametrize("opened", [1, 2, 3])
+    def test_each_level_stands_in_all_below_it(self, opened: int) -> None:
+        pack = pack_of(permit(ONE, action="page.read", level=opened))
+        told = [pack.rule(ask("page.read", level=level)).outcome for level in (1, 2, 3)]
+        assert told == ["blocked"] * (opened - 1) + ["people"] * (4 - opened)
+
+    def test_why_an_action_is_not_open_is_for_auditors_alone(self) -> None:
+        assert ruling_of(permit(ONE), action="page.read").cause == "not-permitted"
+        assert ruling_of(permit(ONE), action="unknown.thing").cause == "not-in-catalogue"
+        assert ruling_of(permit(ONE), phase="observe").cause == "observation"
+        extra = ruling_of(permit(ONE), action="page.read", parameters={"amount": 1, "extra": 2})
+        assert (extra.cause, extra.unknown, extra.matched, extra.problems) == ("not-permitted", ("/extra",), (), ())
+
     def test_a_permit_for_one_agent_is_for_that_agent(self) -> None:
         mine = f'{ONE} permit (principal == Agent::"helpdesk", action == Action::"page.write", resource);'
         assert ruling_of(mine).outcome == "people"
@@ -64,6 +77,40 @@ class TestParametersThatDoNotFit:
     @pytest.mark.parametrize("parameters", [{}, {"amount": "1"}, {"amount": 1.5}, {"amount": 1, "to": "x"}])
     def test_are_blocked_and_may_be_changed(self, parameters: dict[str, Any]) -> None:
         assert said(ruling_of(permit(ONE), parameters=parameters)) == self.FIT
+
+    def test_are_named_to_auditors(self) -> None:
+        ruling = ruling_of(permit(ONE), parameters={"amount": "1", "rate": "x"})
+        assert (ruling.cause, ruling.problems) == (
+            "parameters", ("/amount: type is not met", "/rate: type is not met"),
+        )  # fmt: skip
+        ruling = ruling_of(permit(ONE), parameters={"amount": 1, "rate": 0.00001})
+        assert (ruling.cause, ruling.problems) == ("parameters", ("/rate: more than 4 decimal places",))
+        ruling = ruling_of(permit(ONE), level=2, parameters={})
+        assert (ruling.cause, ruling.problems) == ("not-permitted", ("/: required is not met",))
+
+    def test_are_not_told_where_only_a_forbid_covers_them_or_another_agent_is_permitted(self) -> None:
+        other = f'{ONE} permit (principal == Agent::"other", action == Action::"page.write", resource);'
+        elsewhere = f'{ONE} permit (principal in Level::"2", action, resource == Resource::"wiki:page/2");'.replace(
+            "action,", 'action == Action::"page.write",'
+        )
+        narrowed = '@id("no") forbid (principal, action, resource) when { context.level == 3 };'
+        for policy in (other, elsewhere, narrowed):
+            assert said(ruling_of(policy, parameters={})) == NOT_OPEN
+
+    def test_may_be_changed_where_a_forbid_has_a_condition(self) -> None:
+        forbid = '@id("no") forbid (principal, action, resource) when { context.level == 3 };'
+        assert said(ruling_of(permit(ONE), forbid, parameters={})) == self.FIT
+
+    def test_of_the_forbids_that_cover_them_all_are_told_and_named(self) -> None:
+        forbids = [
+            '@id("b") @tell("Never.") @because("B.") @control("C2, C1") forbid (principal, action, resource);',
+            '@id("a") @because("A.") @control("C1") forbid (principal in Level::"2", action, resource);',
+            '@id("c") @tell("Nor this.") forbid (principal, action == Action::"page.read", resource);',
+        ]
+        ruling = ruling_of(permit(ONE), *forbids, parameters={})
+        assert said(ruling) == ("blocked", "Never.", "never")
+        assert (ruling.cause, ruling.matched, ruling.unknown) == ("forbid", ("a", "b"), ())
+        assert (ruling.because, ruling.controls) == (("A.", "B."), ("C1", "C2"))
 
     def test_tell_an_agent_without_a_permit_nothing(self) -> None:
         assert said(ruling_of(permit(ONE), level=2, parameters={})) == NOT_OPEN
@@ -190,6 +237,41 @@ class TestErrors:
         assert said(ruling) == ("blocked", "Never.", "never")
         assert (ruling.cause, len(ruling.problems)) == ("evaluation-error", 1)
 
+    def test_what_is_known_beside_an_error_is_kept(self) -> None:
+        ruling = ruling_of(
+            permit(ONE, when='context.parameters.owner == "x"'),
+            '@id("no") forbid (principal, action, resource);',
+            parameters={"amount": 1, "extra": 1},
+        )
+        assert said(ruling) == ("blocked", answers.FORBIDDEN.reason, "never")
+        assert (ruling.matched, ruling.unknown) == (("no",), ("/extra",))
+        ruling = ruling_of(permit(ONE, when='context.parameters.owner == "x"'), parameters={"amount": 1, "extra": 1})
+        assert (ruling.matched, ruling.unknown, ruling.cause) == ((), ("/extra",), "evaluation-error")
+
+    @pytest.mark.parametrize(
+        ("wrong", "why"),
+        [
+            ({"phase": "unheard-of"}, "phase unheard-of, level 3"),
+            ({"level": 0}, "phase full, level 0"),
+            ({"level": 4}, "phase full, level 4"),
+            ({"hour": 24}, "hour 24, weekday 2"),
+            ({"hour": -1}, "hour -1, weekday 2"),
+            ({"weekday": 0}, "hour 12, weekday 0"),
+            ({"weekday": 8}, "hour 12, weekday 8"),
+            ({"recent": {}}, "recent must hold denials_24h, filings_1h, same_denied"),
+            ({"recent": {"denials_24h": 0, "filings_1h": 0, "same_denied": 0, "more": 0}}, "recent must hold"),
+        ],
+    )
+    def test_what_is_wrong_with_a_question_is_told_to_auditors(self, wrong: dict[str, Any], why: str) -> None:
+        (problem,) = pack_of(permit(ONE)).rule(replace(ask(), **wrong)).problems
+        assert why in problem
+        assert problem.startswith("_CannotAsk: ")
+
+    def test_the_first_and_the_last_hour_and_day_can_be_asked_about(self) -> None:
+        pack = pack_of(permit(ONE))
+        for question in (ask(hour=0), ask(hour=23), ask(weekday=1), ask(weekday=7), ask(phase="limited")):
+            assert pack.rule(question).outcome == "people"
+
     @pytest.mark.parametrize(
         "wrong",
         [
@@ -235,6 +317,36 @@ class TestUnknownParameters:
         assert ruling_of(permit(ONE), forbid, parameters={"amount": 1, "owner": "kim"}).cause == "forbid"
 
 
+class TestWhatPolicyIsTold:
+    @pytest.mark.parametrize(
+        ("when", "question"),
+        [
+            ("context.level == 2", {"level": 2}),
+            ('context.phase == "limited"', {"phase": "limited"}),
+            ("context.hour == 7", {"hour": 7}),
+            ("context.weekday == 6", {"weekday": 6}),
+            ('context.resource == "wiki:page/9"', {"resource": "wiki:page/9"}),
+            ('context.sensitive.contains("/note")', {"sensitive": ("/note",)}),
+            ("context.recent.denials_24h == 5", {"recent": {"denials_24h": 5, "filings_1h": 0, "same_denied": 0}}),
+            ("context.recent.filings_1h == 5", {"recent": {"denials_24h": 0, "filings_1h": 5, "same_denied": 0}}),
+            ("context.recent.same_denied == 5", {"recent": {"denials_24h": 0, "filings_1h": 0, "same_denied": 5}}),
+            ("context.parameters.amount == 5", {"parameters": {"amount": 5}}),
+            (
+                'context.lengths has "/note" && context.lengths["/note"] == 3',
+                {"parameters": {"amount": 1, "note": "abc"}},
+            ),
+            ('resource == Resource::"wiki:page/9"', {"resource": "wiki:page/9"}),
+            ('principal == Agent::"other"', {"agent": "other"}),
+            ('action == Action::"page.write"', {}),
+        ],
+    )
+    def test_is_what_was_asked(self, when: str, question: dict[str, Any]) -> None:
+        pack = pack_of(f"{ONE} permit (principal, action, resource) when {{ context.level > 1 && {when} }};")
+        assert pack.rule(ask(**question)).outcome == "people"
+        if question:
+            assert pack.rule(ask()).cause == "not-permitted"
+
+
 class TestFloorsAtFiling:
     NARROWED = 'permit (principal, action == Action::"{}", resource) when {{ context.level > 0 }};'
 
@@ -247,6 +359,19 @@ class TestFloorsAtFiling:
         pack = pack_of(ONE + self.NARROWED.format("money.move"))
         assert pack.rule(ask("money.move", level=2)).cause == "floor-level"
         assert pack.rule(ask("money.move", level=3)).outcome == "people"
+
+    def test_what_a_floor_stops_keeps_what_is_known(self) -> None:
+        pack = pack_of(ONE.replace("medium", "high") + self.NARROWED.format("money.move"))
+        ruling = pack.rule(ask("money.move", {"amount": 1, "extra": 1}, level=2))
+        assert (ruling.cause, ruling.matched, ruling.risk) == ("floor-level", ("rule",), "high")
+        assert (ruling.risk_unknown, ruling.unknown) == (True, ("/extra",))
+        assert ruling.problems == ("money.move is open from level 3 only",)
+        assert said(ruling) == NOT_OPEN
+
+    def test_level_1_reads_what_stays_inside(self) -> None:
+        pack = pack_of(f"{ONE} permit (principal, action, resource) when {{ context.level > 0 }};")
+        told = {name: pack.rule(ask(name, level=1)).outcome for name in ("page.read", "page.write", "news.fetch")}
+        assert told == {"page.read": "people", "page.write": "blocked", "news.fetch": "blocked"}
 
     def test_money_is_never_for_nobody_however_the_scope_hides_it(self) -> None:
         nobody = '@id("rule") @require("nobody") @risk("low")'
@@ -281,6 +406,27 @@ class TestWhenADecisionIsTaken:
         frozen = pack.rule(question)
         assert frozen.outcome == "people"
         assert pack.rule_again(question, frozen, level=2).cause == "floor-level"
+
+    def test_what_left_the_catalogue_is_not_open_any_more(self) -> None:
+        question = ask()
+        frozen = pack_of(permit(ONE)).rule(question)
+        without = {name: text for name, text in CATALOGUE.items() if "page.write" not in name}
+        current = load_pack({"a.cedar": permit(ONE, action="page.read"), **without}, teams=("support",))
+        held = current.rule_again(question, frozen, level=3)
+        assert (said(held), held.cause) == (NOT_OPEN, "not-in-catalogue")
+
+    def test_a_frozen_block_stays_one(self) -> None:
+        question = ask(parameters={})
+        frozen = pack_of(permit(ONE)).rule(question)
+        assert pack_of(permit(ONE)).rule_again(ask(), frozen, level=3) == frozen
+
+    def test_a_floor_met_again_says_what_it_is_about(self) -> None:
+        pack = pack_of(permit(ONE, action="money.move"))
+        question = ask("money.move")
+        held = pack.rule_again(question, pack.rule(question), level=1)
+        assert (held.matched, held.risk, held.problems) == (
+            ("rule",), "medium", ("money.move is open from level 3 only",),
+        )  # fmt: skip
 
     def test_a_ruling_and_its_question_survive_storing(self) -> None:
         pack = demo_pack()

@@ -166,3 +166,74 @@ def test_whatever_maps_cedar_reads_as_the_same_value(value: Any) -> None:
 def test_every_pointer_that_walk_gives_resolves_to_its_value(value: Any) -> None:
     for pointer, found in values.walk(value):
         assert values.resolve(value, pointer) is found
+
+
+def test_a_pointer_escapes_what_it_must() -> None:
+    assert values.child("", "a") == "/a"
+    assert values.child("/a", 0) == "/a/0"
+    assert values.child("/a", "~/b/~1") == "/a/~0~1b~1~01"
+
+
+@pytest.mark.parametrize(
+    ("pointer", "found"),
+    [("", "whole"), ("/a/0", 1), ("/a/1/b", None), ("/~1~0", 2), ("/~01", 3), ("/", 4)],
+)
+def test_a_pointer_resolves_by_its_escapes(pointer: str, found: Any) -> None:
+    given: Any = {"a": [1, {"b": None}], "/~": 2, "~1": 3, "": 4}
+    assert values.resolve(given, pointer) == (given if found == "whole" else found)
+
+
+@pytest.mark.parametrize("pointer", ["/b", "/a/2", "/a/-1", "/a/x", "/a/0/x", "/a/١", "/a/", "/s/0"])
+def test_a_pointer_to_nothing_is_a_key_error_that_names_it(pointer: str) -> None:
+    with pytest.raises(KeyError) as refused:
+        values.resolve({"a": [1, 2], "s": "text"}, pointer)
+    assert refused.value.args == (pointer,)
+
+
+def test_walking_goes_by_utf_16_code_units() -> None:
+    given: Any = {"\U0001f600": 1, "\ufb33": 2, "b": [True, {"a": None}]}
+    assert [pointer for pointer, _ in values.walk(given)] == [
+        "", "/b", "/b/0", "/b/1", "/b/1/a", "/\U0001f600", "/\ufb33",
+    ]  # fmt: skip
+    assert list(values.walk("x", "/y")) == [("/y", "x")]
+    assert values.utf16("\ud800") == b"\xd8\x00"
+
+
+@pytest.mark.parametrize(
+    ("value", "pointer", "said"),
+    [
+        ({"a": [0.00001]}, "/a/0", "/a/0: more than 4 decimal places"),
+        (2**53, "", "/: an integer beyond ±(2^53−1)"),
+        (float("inf"), "", "/: no finite number"),
+        ([{"x": None}], "/0/x", "/0/x: a null, where the action's schema allows none"),
+        ([1, None], "/1", "/1: a null, where the action's schema allows none"),
+        ({"a": {"__expr": 1}}, "/a/__expr", "/a/__expr: the name is an escape of the policy engine"),
+        ((1,), "", "/: tuple is no JSON value"),
+        (None, "", "/: NoneType is no JSON value"),
+        (float(2**53), "", "/: an integer beyond ±(2^53−1)"),
+    ],
+)
+def test_why_a_value_cannot_be_asked_about_names_where(value: Any, pointer: str, said: str) -> None:
+    with pytest.raises(values.Unmappable) as refused:
+        values.to_cedar(value, no_nulls)
+    assert (refused.value.pointer, str(refused.value)) == (pointer, said)
+
+
+def test_whether_a_null_may_be_left_out_is_asked_by_its_pointer() -> None:
+    asked: list[str] = []
+
+    def noted(pointer: str) -> bool:
+        asked.append(pointer)
+        return True
+
+    given: Any = {"a": None, "b": [{"c": None}, None], "d/e": {"f": [[None]]}}
+    assert values.to_cedar(given, noted) == {"b": [{}], "d/e": {"f": [[]]}}
+    assert asked == ["/a", "/b/0/c", "/b/1", "/d~1e/f/0/0"]
+    assert values.to_cedar([None], lambda pointer: pointer == "/x/0", "/x") == []
+
+
+def test_the_largest_and_smallest_numbers_that_have_one_meaning_map() -> None:
+    assert values.to_cedar(-(2**53) + 1, no_nulls) == -(2**53) + 1
+    assert values.to_cedar(float(2**53 - 1), no_nulls) == 2**53 - 1
+    assert values.to_cedar(-0.0001, no_nulls) == {"__extn": {"fn": "decimal", "arg": "-0.0001"}}
+    assert values.to_cedar(123456789.5, no_nulls) == {"__extn": {"fn": "decimal", "arg": "123456789.5"}}
