@@ -125,6 +125,14 @@ class TestKeysOnDisk:
             grants.private_keys()
         assert refused.value.why == "There is no grant key."
 
+    def test_no_place_is_not_the_place_where_the_process_runs(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put_key(folder / "a.pem")
+        monkeypatch.chdir(folder)
+        with override_settings(GRANT_KEY_PATH=""), pytest.raises(CannotSign):
+            grants.private_keys()
+
     @pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN PRIVATE KEY-----\nAA\n-----END PRIVATE KEY-----"])
     def test_what_is_no_key_signs_nothing(self, folder: Path, content: bytes) -> None:
         put_key(folder / "a.pem")
@@ -202,7 +210,7 @@ class TestPublishing:
         now = queries.clock()
         kids = sorted(put_key(folder / name) for name in ("a.pem", "b.pem", "c.pem"))
         grants.publish_keys()
-        dated(**{kids[0]: now, kids[1]: now - DAY, kids[2]: now - DAY})
+        dated(**{kids[2]: now - DAY, kids[1]: now - DAY, kids[0]: now})
         assert [key.kid for key in grants.published_keys()] == [kids[1], kids[2], kids[0]]
 
 
@@ -254,6 +262,14 @@ class TestWhichKeySigns:
         grants.publish_keys()
         dated(**{kids[0]: now - 2 * DAY, kids[1]: now - 3 * DAY, kids[2]: now - HOUR})
         assert signer(granted, now) == kids[0]
+
+    def test_of_two_published_at_once_the_last_by_its_kid_signs(self, granted: Request, folder: Path) -> None:
+        now = queries.clock()
+        kids = sorted(put_key(folder / name) for name in ("a.pem", "b.pem"))
+        grants.publish_keys()
+        for order in (kids, kids[::-1]):
+            dated(**dict.fromkeys(order, now - 2 * DAY))
+            assert signer(granted, now) == kids[1]
 
     def test_where_none_is_due_yet_the_oldest_signs(self, granted: Request, folder: Path) -> None:
         now = queries.clock()

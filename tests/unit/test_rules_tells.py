@@ -53,6 +53,7 @@ def test_a_harmless_sentence_may_be_said(sentence: str) -> None:
         ("Costs €.", ["names a threshold"]),
         ("At ٣.", ["names a threshold"]),
         ("At Ⅷ.", ["names a threshold"]),
+        ("At \u0f2a.", ["names a threshold"]),  # a Tibetan half, which has no plain form
         ("Ten is much.", ["names a threshold"]),
         ("a dozen", ["names a threshold"]),
         ("The LIMIT is met.", ["names a threshold"]),

@@ -208,6 +208,8 @@ def test_walking_goes_by_utf_16_code_units() -> None:
         ([{"x": None}], "/0/x", "/0/x: a null, where the action's schema allows none"),
         ([1, None], "/1", "/1: a null, where the action's schema allows none"),
         ({"a": {"__expr": 1}}, "/a/__expr", "/a/__expr: the name is an escape of the policy engine"),
+        ({"n": 1e15 + 0.5}, "/n", "/n: a decimal too large to compare"),
+        ({"n": -1e15 - 0.5}, "/n", "/n: a decimal too large to compare"),
         ((1,), "", "/: tuple is no JSON value"),
         (None, "", "/: NoneType is no JSON value"),
         (float(2**53), "", "/: an integer beyond ±(2^53−1)"),
@@ -236,4 +238,5 @@ def test_the_largest_and_smallest_numbers_that_have_one_meaning_map() -> None:
     assert values.to_cedar(-(2**53) + 1, no_nulls) == -(2**53) + 1
     assert values.to_cedar(float(2**53 - 1), no_nulls) == 2**53 - 1
     assert values.to_cedar(-0.0001, no_nulls) == {"__extn": {"fn": "decimal", "arg": "-0.0001"}}
+    assert values.to_cedar(9.2e14 + 0.5, no_nulls) == {"__extn": {"fn": "decimal", "arg": "920000000000000.5"}}
     assert values.to_cedar(123456789.5, no_nulls) == {"__extn": {"fn": "decimal", "arg": "123456789.5"}}
