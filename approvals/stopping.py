@@ -14,7 +14,7 @@ from django.db import connection
 from agents import stops
 from agents.models import Agent
 from agents.suspension import agent_suspended
-from approvals import lifecycle, spending, voiding
+from approvals import lifecycle, outbox, queries, spending, voiding
 from approvals.transactions import verb
 from audit.entries import Party
 
@@ -53,6 +53,7 @@ def _on_suspension(sender: object, *, agent: Agent, by: Party, **keywords: Any) 
         lifecycle.withdraw_batch(pending, by=by, facts=facts)
     while granted := _locked(_GRANTED_OF_AGENT, agent.pk):
         voiding.void_grants(granted, by=by, facts=facts)
+    outbox.tell_suspended([agent.pk], since=queries.clock())
 
 
 @verb
@@ -68,10 +69,14 @@ def withdraw_stopped(*, limit: int = BATCH) -> int:
 
 @verb
 def end_stopped() -> int:
-    """End the allowances from before the newest stop; how many. None of them is used meanwhile."""
+    """End the allowances from before the newest stop; how many. None of them is used meanwhile. While it is in force,
+    every agent's runtime is told once."""
     newest = stops.newest()
     if not newest:
         return 0
+    if (stop := stops.in_force()) is not None:
+        active = Agent.objects.filter(state=Agent.State.ACTIVE).values_list("pk", flat=True)
+        outbox.tell_suspended(list(active), since=stop.started_at)
     reason = "All agents were stopped."
     return spending.end_all(by=lifecycle.SYSTEM, reason=reason, facts=_stop(newest), before=newest)
 

@@ -14,12 +14,12 @@ from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
 from accounts.models import User
+from agents.models import Agent
 from approvals.models.request import Request
 
 
 class Event(StrEnum):
-    """What can be told, as webhooks spell it; never renamed. The first three are told to those whose
-    turn it is too, the last to those who can mend it."""
+    """What can be told, as webhooks spell it; never renamed. To whom else, the sets below say."""
 
     PENDING = "request.pending"
     REMINDER = "request.reminder"
@@ -30,6 +30,7 @@ class Event(StrEnum):
     BLOCKED = "request.blocked"
     WITHDRAWN = "request.withdrawn"
     UNDECIDABLE = "request.undecidable"
+    SUSPENDED = "agent.suspended"
 
 
 TO_PEOPLE: frozenset[Event] = frozenset({Event.PENDING, Event.REMINDER, Event.ESCALATED})
@@ -41,15 +42,24 @@ class Notice(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     event = models.CharField(max_length=30, choices=[(e.value, e.value) for e in Event])
-    request = models.ForeignKey(Request, on_delete=models.PROTECT, related_name="+")
+    # What it is about: a request, or an agent that may not ask any more.
+    request = models.ForeignKey(Request, on_delete=models.PROTECT, null=True, related_name="+")
+    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, null=True, related_name="+")
     at = models.DateTimeField(db_default=Now())
     addressed_at = models.DateTimeField(null=True)  # when its deliveries were made; null: nobody has looked yet
 
     class Meta:
         indexes = (models.Index(fields=["id"], condition=Q(addressed_at__isnull=True), name="notices_to_address"),)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(event="agent.suspended", agent__isnull=False, request__isnull=True)
+                | (~Q(event="agent.suspended") & Q(agent__isnull=True, request__isnull=False)),
+                name="a_notice_is_about_one_thing",
+            ),
+        )
 
     def __str__(self) -> str:
-        return f"{self.event} {self.request_id}"
+        return f"{self.event} {self.request_id or self.agent_id}"
 
 
 class Webhook(models.Model):

@@ -59,7 +59,7 @@ def address(*, limit: int = BATCH) -> int:
     if not notices:
         return 0
     now = queries.clock()
-    turns = turns_of({notice.request_id for notice in notices if notice.event in TO_PEOPLE})
+    turns = turns_of({_request(notice).pk for notice in notices if notice.event in TO_PEOPLE})
     _to_people(notices, turns, now)
     _to_rooms(notices, turns, now)
     _to_webhooks(notices, now)
@@ -74,22 +74,29 @@ def due_at(request: Request, window: timedelta, now: datetime) -> datetime:
     return now + min(window, max((request.expires_at - now) / _OF_THE_TIME_LEFT, timedelta()))
 
 
+def _request(notice: Notice) -> Request:
+    """What a notice is about that people are told of: always a request."""
+    if notice.request is None:
+        raise TypeError(f"{notice.event} is about no request")
+    return notice.request
+
+
 def _to_people(notices: Sequence[Notice], turns: dict[UUID, Turn], now: datetime) -> None:
     overseeing = overseers() if any(notice.event in TO_OVERSEERS for notice in notices) else frozenset()
     everybody = {person for turn in turns.values() for person in turn.people} | overseeing
     wishes = {wish.person_id: wish for wish in Preference.objects.filter(person__in=everybody)}
-    told = _told_before({n.request_id for n in notices if n.event == Event.ESCALATED})
+    told = _told_before({_request(notice).pk for notice in notices if notice.event == Event.ESCALATED})
     letters: dict[UUID, _Letter] = {}
     for notice in notices:
         alarm = notice.event in TO_OVERSEERS
-        turn = turns.get(notice.request_id) if notice.event in TO_PEOPLE else None
+        turn = turns.get(_request(notice).pk) if notice.event in TO_PEOPLE else None
         for person in overseeing if alarm else turn.people if turn else ():
             wish = wishes.get(person)
             again = notice.event == Event.ESCALATED and (notice.request_id, person) in told
             if again or (wish is not None and not wish.email):
                 continue
             window = timedelta(seconds=wish.window_seconds) if wish is not None else DEFAULT_WINDOW
-            due = now if alarm else due_at(notice.request, window, now)
+            due = now if alarm else due_at(_request(notice), window, now)
             letters.setdefault(person, _Letter(due)).add(notice, due)
     rows = sorted(letters.items())  # in one order, so that two processes cannot lock each other out
     made = _insert(_TO_A_PERSON, "email", [(Delivery.Channel.EMAIL, person, "", one.due) for person, one in rows])
@@ -107,10 +114,10 @@ def _told_before(request_ids: set[UUID]) -> set[tuple[UUID, UUID]]:
 def _to_rooms(notices: Sequence[Notice], turns: dict[UUID, Turn], now: datetime) -> None:
     letters: dict[str, _Letter] = {}
     for notice in notices:
-        turn = turns.get(notice.request_id) if notice.event in TO_PEOPLE else None
+        turn = turns.get(_request(notice).pk) if notice.event in TO_PEOPLE else None
         if turn is None:
             continue
-        due = due_at(notice.request, DEFAULT_WINDOW, now)
+        due = due_at(_request(notice), DEFAULT_WINDOW, now)
         for room in settings.CHAT_URLS:
             if room == EVERY_ROOM or room in turn.teams:
                 letters.setdefault(room, _Letter(due)).add(notice, due)

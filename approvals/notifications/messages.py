@@ -133,5 +133,12 @@ def payload(notice: Notice, line: Line) -> dict[str, Any]:
     }
 
 
+def payload_of_agent(notice: Notice) -> dict[str, Any]:
+    """The body of a webhook that an agent may not ask any more; its runtime ends the run. It says no reason: that is
+    for people."""
+    slug = notice.agent.slug if notice.agent else ""
+    return {"type": notice.event, "timestamp": _time(notice.at), "data": {"agent": slug, "stop": True}}
+
+
 def _time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

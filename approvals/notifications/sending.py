@@ -19,7 +19,7 @@ from approvals.notifications import addressing, endpoints
 from approvals.notifications.chat import transport as chat
 from approvals.notifications.email import transport as email
 from approvals.notifications.errors import Gone, NotSent
-from approvals.notifications.messages import alarms_of, lines_of, payload
+from approvals.notifications.messages import alarms_of, lines_of, payload, payload_of_agent
 from approvals.notifications.retries import pause_after, quiet_after
 from approvals.notifications.turns import overseers, still_undecidable, turns_of
 from approvals.notifications.webhook import transport as webhook
@@ -155,8 +155,9 @@ def _still_undecidable(delivery: Delivery) -> list[Request]:
 def _to_webhook(delivery: Delivery, receiver: Webhook) -> int:
     if not receiver.active:
         raise Overtaken
-    notice: Notice = delivery.notices.select_related("request__agent").get()
-    return webhook.send(delivery, receiver, payload(notice, lines_of([notice.request])[0]), queries.clock())
+    notice: Notice = delivery.notices.select_related("request__agent", "agent").get()
+    body = payload(notice, lines_of([notice.request])[0]) if notice.request else payload_of_agent(notice)
+    return webhook.send(delivery, receiver, body, queries.clock())
 
 
 # ---- what came of it

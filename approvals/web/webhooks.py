@@ -200,7 +200,7 @@ def _row(delivery: Delivery) -> DeliveryRow:
         id=delivery.pk,
         at=delivery.created_at,
         events=", ".join(sorted({notice.event for notice in notices})),
-        requests=[(str(n.request_id)[-12:], reverse("request", args=[n.request_id])) for n in notices],
+        requests=[(str(n.request_id)[-12:], reverse("request", args=[n.request_id])) for n in notices if n.request_id],
         to=_receiver(delivery),
         state=delivery.state,
         state_word=_state_words()[delivery.state],
