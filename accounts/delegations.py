@@ -74,7 +74,8 @@ def standing_of(user: User) -> tuple[frozenset[str], frozenset[Role], tuple[Held
         Held(UUID(pk), UUID(delegator), name, frozenset(seats), _moment(since), _moment(until))
         for pk, delegator, name, since, until, seats in map(json.loads, rows)
     )
-    return frozenset(teams), frozenset(Role(role) for role in roles), held
+    user.roles_seen = frozenset(Role(role) for role in roles)
+    return frozenset(teams), user.roles_seen, held
 
 
 def _moment(epoch: float) -> datetime:
