@@ -8,7 +8,22 @@ from typing import Any, ClassVar
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models.functions import Lower, Now
+from django.utils.crypto import salted_hmac
 from uuid_utils.compat import uuid7
+
+from accounts.rights import AccessLine, AccessReview, Invitation, RightsChange
+
+__all__ = [
+    "AccessLine",
+    "AccessReview",
+    "Invitation",
+    "Membership",
+    "RightsChange",
+    "Role",
+    "RoleGrant",
+    "Team",
+    "User",
+]
 
 
 class Role(models.TextChoices):
@@ -19,6 +34,10 @@ class Role(models.TextChoices):
     AUDITOR = "auditor", "Auditor"
     ADMINISTRATOR = "administrator", "Administrator"
     LEADERSHIP = "leadership", "Leadership"
+
+
+#: Giving or taking these, and deactivating whoever holds one, takes two administrators.
+TWO_PEOPLE = frozenset({Role.ADMINISTRATOR, Role.POLICY_ACTIVATOR})
 
 
 class UserManager(BaseUserManager["User"]):
@@ -36,7 +55,12 @@ class User(AbstractBaseUser):
     email = models.EmailField()
     name = models.CharField(max_length=100)
     is_active = models.BooleanField(default=True)
+    # Part of what a session is bound to: counting it up ends every session of this person at once.
+    sessions_epoch = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(db_default=Now())
+
+    # As `people.teams_and_roles_of` read them last: for the frame of a page, and for no rule.
+    roles_seen: frozenset[Role] | None = None
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -53,6 +77,13 @@ class User(AbstractBaseUser):
     def get_full_name(self) -> str:
         """What colleagues see."""
         return self.name
+
+    def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
+        # Django compares this with each session on each request; the hashes of fallback keys go through here too.
+        made: str = super()._get_session_auth_hash(secret)  # type: ignore[misc]  # Django's own, not in the stubs
+        if not self.sessions_epoch:
+            return made
+        return salted_hmac("accounts.User.sessions", f"{made}:{self.sessions_epoch}", secret=secret).hexdigest()
 
     # Django's own permissions are not used; these keep its and allauth's checks at 'no'.
     is_staff = False
@@ -108,3 +139,9 @@ class RoleGrant(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} as {self.role}"
+
+
+# The rows of absence have a room of their own; Django looks for models here.
+from accounts.absence import Delegation, TeamHours  # noqa: E402
+
+__all__ = ["Delegation", "Membership", "Role", "RoleGrant", "Team", "TeamHours", "User", "UserManager"]

@@ -1,17 +1,20 @@
-"""The verbs over people: create, seat in a team, give a role. Each is one transaction with its entry.
+"""The verbs over people: create, seat in a team, give a role, and take these back. Each is one transaction with its
+entry.
 
-Who may do so is the door's gate to ask; pages for it come with the people pages.
+Who may do so is for those who call to ask: pages go through `membership`, `two_people` and `departures`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from django.db import connection, transaction
 
 from accounts.models import Membership, Role, RoleGrant, Team, User
 from audit.canonical import timestamp
-from audit.entries import Draft, Party, Personal, record
+from audit.commitments import JSON
+from audit.entries import Authentication, Draft, Party, Personal, record
 from audit.types import EntryType
 
 
@@ -20,8 +23,15 @@ def person_party(user: User) -> Party:
     return Party("person", str(user.pk))
 
 
+def why(reason: str) -> dict[str, Personal]:
+    """A reason as entries keep it: people write names into it. Nothing where none was given."""
+    return {"reason": Personal(reason)} if reason else {}
+
+
 @transaction.atomic
-def create_person(*, by: Party, email: str, name: str, password: str | None = None) -> User:
+def create_person(
+    *, by: Party, email: str, name: str, password: str | None = None, auth: Authentication | None = None
+) -> User:
     """Make a person who may sign in; raises `IntegrityError` when the address is taken in any case."""
     user = User(email=email, name=name)
     user.set_password(password)  # None: cannot sign in by password until one is set
@@ -33,50 +43,124 @@ def create_person(*, by: Party, email: str, name: str, password: str | None = No
             subject=person_party(user),
             facts={},
             personal={"email": Personal(email), "name": Personal(name)},
+            auth=auth,
         )
     )
     return user
 
 
 @transaction.atomic
-def create_team(*, by: Party, slug: str, name: str) -> Team:
+def create_team(*, by: Party, slug: str, name: str, auth: Authentication | None = None) -> Team:
     """Make a team that policy may name."""
     team = Team(slug=slug, name=name)
     team.save(force_insert=True)
-    record(Draft(type=EntryType.TEAM_CREATED, actor=by, subject=Party("team", str(team.pk)), facts={"slug": slug}))
+    record(
+        Draft(
+            type=EntryType.TEAM_CREATED,
+            actor=by,
+            subject=Party("team", str(team.pk)),
+            facts={"slug": slug},
+            auth=auth,
+        )
+    )
     return team
 
 
 @transaction.atomic
-def join_team(*, by: Party, user: User, team: Team) -> Membership:
+def join_team(*, by: Party, user: User, team: Team, reason: str = "", auth: Authentication | None = None) -> Membership:
     """Seat a person in a team, where they then review."""
     membership = Membership(user=user, team=team)
     membership.save(force_insert=True)
-    record(
-        Draft(
-            type=EntryType.TEAM_JOINED,
-            actor=by,
-            subject=Party("team", str(team.pk)),
-            facts={"person": str(user.pk), "slug": team.slug},
-        )
-    )
+    _record_seat(EntryType.TEAM_JOINED, by, user, team, reason, auth)
     return membership
 
 
 @transaction.atomic
-def give_role(*, by: Party, user: User, role: Role, expires_at: datetime | None = None) -> RoleGrant:
-    """Give a person a role, time-boxed where `expires_at` is given."""
-    grant = RoleGrant(user=user, role=role, expires_at=expires_at)
-    grant.save(force_insert=True)
+def leave_team(*, by: Party, user: User, team: Team, reason: str = "", auth: Authentication | None = None) -> bool:
+    """Take a person's seat in a team; False where they had none. What they voted there is for the caller to see to."""
+    gone, _ = Membership.objects.filter(user=user, team=team).delete()
+    if gone:
+        _record_seat(EntryType.TEAM_LEFT, by, user, team, reason, auth)
+    return bool(gone)
+
+
+def _record_seat(kind: EntryType, by: Party, user: User, team: Team, reason: str, auth: Authentication | None) -> None:
     record(
         Draft(
-            type=EntryType.ROLE_GIVEN,
+            type=kind,
             actor=by,
-            subject=person_party(user),
-            facts={"role": role.value, "until": timestamp(expires_at) if expires_at else None},
+            subject=Party("team", str(team.pk)),
+            facts={"person": str(user.pk), "slug": team.slug},
+            personal=why(reason),
+            auth=auth,
         )
     )
+
+
+@transaction.atomic
+def give_role(
+    *,
+    by: Party,
+    user: User,
+    role: Role,
+    expires_at: datetime | None = None,
+    reason: str = "",
+    facts: Mapping[str, JSON] | None = None,
+    auth: Authentication | None = None,
+) -> RoleGrant:
+    """Give a person a role, time-boxed where `expires_at` is given; one that has run out is replaced."""
+    RoleGrant.objects.filter(user=user, role=role, expires_at__lte=transaction_clock()).delete()
+    grant = RoleGrant(user=user, role=role, expires_at=expires_at)
+    grant.save(force_insert=True)
+    until = timestamp(expires_at) if expires_at else None
+    _record_role(EntryType.ROLE_GIVEN, by, user, role, {"until": until, **(facts or {})}, reason, auth)
     return grant
+
+
+@transaction.atomic
+def take_role(
+    *,
+    by: Party,
+    user: User,
+    role: Role,
+    reason: str = "",
+    facts: Mapping[str, JSON] | None = None,
+    auth: Authentication | None = None,
+) -> bool:
+    """Take a role back; False where they held none, not even one that has run out."""
+    gone, _ = RoleGrant.objects.filter(user=user, role=role).delete()
+    if gone:
+        _record_role(EntryType.ROLE_TAKEN, by, user, role, facts or {}, reason, auth)
+    return bool(gone)
+
+
+def _record_role(
+    kind: EntryType,
+    by: Party,
+    user: User,
+    role: Role,
+    facts: Mapping[str, JSON],
+    reason: str,
+    auth: Authentication | None,
+) -> None:
+    record(
+        Draft(
+            type=kind,
+            actor=by,
+            subject=person_party(user),
+            facts={"role": role.value, **facts},
+            personal=why(reason),
+            auth=auth,
+        )
+    )
+
+
+def transaction_clock() -> datetime:
+    """When this transaction began, by the database's clock: what roles are measured by."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT now()")
+        moment: datetime = cursor.fetchone()[0]
+    return moment
 
 
 def teams_and_roles_of(user: User) -> tuple[frozenset[str], frozenset[Role]]:
@@ -90,4 +174,5 @@ def teams_and_roles_of(user: User) -> tuple[frozenset[str], frozenset[Role]]:
             {"user": user.pk},
         )
         teams, roles = cursor.fetchone()
-    return frozenset(teams), frozenset(Role(role) for role in roles)
+    user.roles_seen = frozenset(Role(role) for role in roles)
+    return frozenset(teams), user.roles_seen

@@ -28,15 +28,16 @@ AGREE = timedelta(seconds=2)  # a record is stamped in the request that makes it
 def authentication_of(request: HttpRequest, *, now: datetime | None = None) -> Authentication:
     """How and when the person of this session last proved who they are, from allauth's records in the session.
 
-    `method` is `password`, `mfa:totp`, `mfa:webauthn`, `mfa:recovery_codes`, …: of several, the newest with a second
-    factor, else the newest. `at` is by the database's clock, whose moment now is `now`. A session without a record
-    says `session`, at the epoch.
+    `method` is `password`, `oidc`, `mfa:totp`, `mfa:webauthn`, `mfa:recovery_codes`, …: of several, the newest with a
+    second factor, else the newest. `at` is by the database's clock, whose moment now is `now`. A session without a
+    record says `session`, at the epoch.
     """
     records: list[dict[str, Any]] = get_authentication_records(request, request.user)
     if not records:
         return Authentication(method="session", at=EPOCH)
     chosen = next((one for one in reversed(records) if one.get("method") == "mfa"), records[-1])
     method = str(chosen.get("method", "session"))
+    method = {"socialaccount": "oidc"}.get(method, method)  # the one provider there is
     if "type" in chosen:
         method = f"{method}:{chosen['type']}"
     return Authentication(method=method, at=_by_the_database(chosen, now or _database_clock()))

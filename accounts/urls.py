@@ -12,6 +12,8 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, re_path
 
+from accounts.web import oidc
+
 
 @login_not_required
 def nowhere(request: HttpRequest) -> HttpResponse:
@@ -21,7 +23,9 @@ def nowhere(request: HttpRequest) -> HttpResponse:
 
 # Each change of a password is one transaction with its entry (`changes`).
 urlpatterns = [
-    path("login/", views.login, name="account_login"),
+    path("login/", oidc.to_the_issuer(views.login), name="account_login"),
+    path("oidc/", oidc.begin, name="oidc"),
+    path("oidc/callback/", oidc.callback, name="oidc_callback"),
     path("logout/", views.logout, name="account_logout"),
     path("inactive/", views.account_inactive, name="account_inactive"),
     path("reauthenticate/", views.reauthenticate, name="account_reauthenticate"),
@@ -41,4 +45,7 @@ urlpatterns = [
     path("signup/", nowhere, name="account_signup"),
     path("email/", nowhere, name="account_email"),
     path("password/set/", nowhere, name="account_set_password"),
+    path("oidc/connections/", nowhere, name="socialaccount_connections"),
+    path("oidc/signup/", nowhere, name="socialaccount_signup"),
+    path("oidc/cancelled/", nowhere, name="socialaccount_login_cancelled"),
 ]

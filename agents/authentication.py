@@ -9,12 +9,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models import Case, Q, Value, When
+from django.db.models import Case, Exists, OuterRef, Q, Value, When
 from django.db.models.functions import Now
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from accounts.models import Role, RoleGrant
 from agents import keys
 from agents.models import Credential, Scope
 from agents.problems import Problem
@@ -42,7 +43,7 @@ def credential_for(authorization: str) -> Credential:
         raise unauthenticated()
     credential = (
         Credential.objects.select_related("agent", "executor", "auditor")
-        .filter(Q(auditor__isnull=True) | Q(auditor__is_active=True))
+        .filter(Q(auditor__isnull=True) | Q(auditor__is_active=True) & Q(_still_auditor()))
         .annotate(
             use_is_stale=Case(
                 When(last_used_at__gte=Now() - timedelta(minutes=1), then=Value(False)), default=Value(True)
@@ -56,6 +57,12 @@ def credential_for(authorization: str) -> Credential:
     if credential.use_is_stale:  # annotated above, by the database’s clock
         _note_use(credential)
     return credential
+
+
+def _still_auditor() -> Exists:
+    """The key's person holds the auditor's role now: a key does not outlive a role that was given for a time."""
+    held = RoleGrant.objects.filter(user=OuterRef("auditor"), role=Role.AUDITOR)
+    return Exists(held.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=Now())))
 
 
 def _note_use(credential: Credential) -> None:

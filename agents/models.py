@@ -1,10 +1,13 @@
-"""The rows of those who may ask: agents, executors and their credentials. Changing them is `registration`'s work."""
+"""The rows of those who may ask: agents, executors and their credentials, and the stops of all of them.
+
+Changing them is `registration`'s, `suspension`'s and `stops`' work.
+"""
 
 from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import ExpressionWrapper, F, Q
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
@@ -43,6 +46,40 @@ class Agent(models.Model):
 
     def __str__(self) -> str:
         return self.slug
+
+
+class Stop(models.Model):
+    """All agents stopped by one write. Its number is an epoch: what was asked or granted before it stays stopped."""
+
+    number = models.PositiveIntegerField(primary_key=True)  # 1, 2, 3 …; 0 is the time before the first
+    started_at = models.DateTimeField(db_default=Now())
+    started_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")  # null: an operator
+    reason = models.CharField(max_length=500)
+    lifted_at = models.DateTimeField(null=True)
+    lifted_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    lift_reason = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(lifted_at__isnull=True, lifted_by__isnull=True, lift_reason="")
+                | (Q(lifted_at__isnull=False, lifted_by__isnull=False) & ~Q(lift_reason="")),
+                name="a_lifted_stop_says_by_whom_and_why",
+            ),
+            models.CheckConstraint(
+                condition=Q(started_by__isnull=True) | Q(lifted_by__isnull=True) | ~Q(lifted_by=F("started_by")),
+                name="a_stop_is_lifted_by_somebody_else",
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="a_stop_has_a_reason"),
+            models.UniqueConstraint(
+                ExpressionWrapper(Q(lifted_at__isnull=True), output_field=models.BooleanField()),
+                condition=Q(lifted_at__isnull=True),
+                name="one_stop_at_a_time",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"stop {self.number}"
 
 
 class Executor(models.Model):

@@ -29,7 +29,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "grant-lapsed": (410, "The grant no longer holds"),
     "too-large": (413, "The body is too large"),
     "not-json-media-type": (415, "The body must be application/json"),
-    "invalid": (422, "The body does not fit"),
+    "invalid": (422, "The request does not fit"),
     "idempotency-key-reused": (422, "The Idempotency-Key was used with another body"),
     "parameters-mismatch": (422, "Not what was approved"),
     "grant-invalid": (422, "The grant is not valid"),

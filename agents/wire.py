@@ -210,7 +210,7 @@ def as_problem(error: Exception) -> Problem | None:
         return Problem("not-json", "The body could not be read as JSON in UTF-8.")
     if isinstance(error, exceptions.ValidationError):
         return Problem(
-            "invalid", "The body does not fit.", errors=list(islice(_field_errors(error.detail), _MAX_ERRORS))
+            "invalid", "What was sent does not fit.", errors=list(islice(_field_errors(error.detail), _MAX_ERRORS))
         )
     if isinstance(error, (exceptions.PermissionDenied, PermissionDenied)):
         return Problem("method-not-allowed", "This address does not answer that method.")

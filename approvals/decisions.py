@@ -1,33 +1,23 @@
 """The verb of people: decide. Refusal first; everything is checked again under the request's row lock.
 
-One person, one decision; the owner of the agent never counts; silence needs no verb (`expiry`).
+One person, one decision; the owner of the agent never counts; silence needs no verb (`expiry`). What is checked stands
+in `ballot`, an edit of the parameters in `amending`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from accounts import second_factor
-from accounts.models import Membership, Team, User
-from approvals import access, grants, lifecycle, listing, policies, queries, rationale, viewing
-from approvals.errors import (
-    AlreadyDecided,
-    CannotRecord,
-    ChangedMeanwhile,
-    DecisionRefused,
-    NotYours,
-    SameDecisionAgain,
-    StepUpNeeded,
-    TooLate,
-    Unfit,
-)
-from approvals.models import Decision, Request, Seat
-from approvals.payloads import canonical
+from accounts import acting
+from accounts.models import Membership, User
+from approvals import access, amending, ballot, grants, lifecycle, listing, outbox, policies, queries, viewing
+from approvals.ballot import Form
+from approvals.errors import CannotRecord, DecisionRefused, Stopped, TooLate, Unfit
+from approvals.models import Decision, Event, Request, Seat
 from approvals.queries import Seen
 from approvals.rules import answers
 from approvals.rules.ruling import Ruling
@@ -35,39 +25,29 @@ from approvals.states import Retry, Status
 from approvals.transactions import Guarded, verb
 from audit import refusals
 from audit.canonical import timestamp
-from audit.entries import Authentication, Draft, EvidenceUnavailable, Party, Personal, record
-from audit.health import assert_log_is_live
+from audit.entries import Authentication, Draft, Party, Personal, record
 from audit.types import EntryType
 
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """A decision as posted. `parameters` is the JSON text of an approval with changes, None where not given."""
-
-    verdict: str
-    rationale: str
-    note: str
-    reason_code: str
-    display_digest: str
-    view_id: str
-    confirm: str
-    parameters: str | None = None
+__all__ = ["Form", "decide"]
 
 
 def decide(*, person: User, session_key: str, request_id: UUID, form: Form, auth: Authentication) -> Request:
     """Record one person's verdict, and what follows from it; the request as it stands then.
 
-    `auth` is how and when the person last proved who they are, by the database's clock.
+    `auth` is how and when the person last proved who they are, by the database's clock. An approval whose form carries
+    other parameters than stand edits the request first: see `amending`.
     Raises `DecisionRefused` (its `status` is the page's), or `SameDecisionAgain` for the same verdict from the same
     view. A request that policy no longer permits comes back `blocked`, and the decision was not taken.
     """
     # Before the lock is taken: reading every name, or building the view of a huge payload, takes its time.
-    looked = _Looked(_named_in(form), viewing.show_by_digest(request_id, form.display_digest))
+    looked = _look(request_id, form)
     try:
         return _decide(
             person=person, session_key=session_key, request_id=request_id, form=form, auth=auth, looked=looked
         )
     except Guarded as guarded:
+        if guarded.kind == "stopped":  # all agents were stopped between the check and the commit
+            raise Stopped(access.HALTED) from guarded
         if guarded.kind != "late":
             raise
         # The deadline passed between the check under the lock and the commit: the trigger held.
@@ -76,56 +56,68 @@ def decide(*, person: User, session_key: str, request_id: UUID, form: Form, auth
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """What was looked up before the lock: whom a rejection names, and the view that the form's digest is of."""
+    """What was looked up before the lock: whom a rejection names, the view that the form's digest is of, and the edit,
+    or why it is none."""
 
     named: str | None
     shown: viewing.Shown | None
+    edit: amending.Edit | Unfit | None
 
 
-def _named_in(form: Form) -> str | None:
-    """Whom a rejection names that the agent must not learn of; None where it names nobody."""
-    if form.verdict != Decision.Verdict.REJECT:
-        return None
-    return rationale.names_in(
-        form.rationale,
-        people=User.objects.values_list("name", "email"),
-        teams=[name for pair in Team.objects.values_list("slug", "name") for name in pair],
-    )
+def _look(request_id: UUID, form: Form) -> _Looked:
+    edit: amending.Edit | Unfit | None = None
+    if form.edits:
+        try:
+            edit = amending.prepare(request_id, form.parameters or "")
+        except Unfit as unfit:
+            edit = unfit
+    named = ballot.named_in(form.rationale) if form.verdict == Decision.Verdict.REJECT else None
+    return _Looked(named, viewing.show_by_digest(request_id, form.display_digest), edit)
 
 
 @verb
 def _decide(
     *, person: User, session_key: str, request_id: UUID, form: Form, auth: Authentication, looked: _Looked
 ) -> Request:
+    acting.hold_active(person)  # first: whoever deactivates or unseats them locks the person before their requests
     request, now = queries.locked(request_id)
-    person.refresh_from_db(fields=["is_active"])
+    ruling, edit = None, None
     try:
         votes = listing.votes_of([request.pk]).get(request.pk, [])
-        _refuse_replay(person, form)
-        seen = Seen(request, now)
-        _refuse_late(seen)
-        _refuse_unentitled(access.viewer(person), seen, votes, form.verdict)
+        ballot.refuse_replay(person, form)
+        seen, viewer = Seen(request, now), access.viewer(person)
+        ballot.refuse_late(seen)
+        ballot.refuse_unentitled(viewer, seen, votes, form.verdict)
         ticket = viewing.read_ticket(
             form.view_id, person=person, session_key=session_key, request_id=request_id, at=now
         )
-        shown = _what_was_shown(request, form, ticket, looked)
-        ruling = None
+        shown = ballot.what_was_shown(request, form, ticket, looked.shown)
         if form.verdict == Decision.Verdict.APPROVE:
-            ruling = policies.ruling_now(request)
+            edit = _edit_of(viewer, seen, looked.edit)
+            ruling = edit.ruling if edit is not None else policies.ruling_now(request)
             if ruling.outcome == "blocked":
                 _block(request, ruling, now)
                 return request
-            _refuse_unread(ruling, shown)
-            _refuse_without_stepup(ruling, auth, now)
-            _refuse_without_evidence(ruling)
-        _refuse_unfit(
-            form, request, shown, risk=ruling.risk if ruling is not None else request.risk, named=looked.named
+            if edit is None:
+                ballot.refuse_unopened(viewer, seen, votes, ruling)
+            ballot.refuse_unread(ruling, shown)
+            ballot.refuse_without_stepup(ruling, auth, now)
+            ballot.refuse_without_evidence(ruling)
+        ballot.refuse_unfit(
+            form,
+            edit.shown if edit is not None else shown,
+            risk=ruling.risk if ruling is not None else request.effective_risk,
+            named=looked.named,
         )
     except DecisionRefused as refused:
         refused.evidence = _refusal(person, request, form, refused)
         raise
-    stepup = ruling is not None and access.asks_stepup(ruling)
-    _record_vote(person, request, form, ticket, auth, now, stepup=stepup)
+    vote = _vote(person, request, form, ticket, auth, now, edit)
+    if edit is not None:
+        amending.apply(request, edit, person=person, standing=votes, decision_id=vote.pk, at=now, auth=auth)
+    # of an edit the votes before it are void, and so is what stood in the way of standing for those who gave them
+    vote.delegated_from = access.stands_for(viewer, request, votes if edit is None else [])
+    _record_vote(vote, request, auth, stepup=ruling is not None and access.asks_stepup(ruling))
     if ruling is None:
         lifecycle.transition(
             request,
@@ -137,96 +129,20 @@ def _decide(
             auth=auth,
             personal={"reason": Personal(form.rationale.strip())},
         )
-    else:
-        _approve_if_reached(request, ruling, now, auth)
+        return request
+    _approve_if_reached(request, ruling, now, auth)
+    if edit is not None and request.status == Status.PENDING:
+        outbox.tell(Event.PENDING, [request.pk])  # it waits anew: for whose votes fell, and whom the edit brings in
     return request
 
 
-def _refuse_replay(person: User, form: Form) -> None:
-    """First of all: who sends the same decision twice is shown the first one's receipt, whatever came since."""
-    nonce = viewing.nonce_of(form.view_id)
-    spent = Decision.objects.filter(view_nonce=nonce, person=person).first() if nonce else None
-    if spent is None:
-        return
-    if spent.verdict == form.verdict:
-        raise SameDecisionAgain
-    raise AlreadyDecided(f"From this page you have already decided to {spent.verdict}.")
-
-
-def _refuse_late(seen: Seen) -> None:
-    if seen.status is Status.EXPIRED:
-        raise TooLate(f"This request expired at {seen.request.expires_at:%H:%M:%S} UTC, denied by default.")
-    if seen.status is not Status.PENDING:
-        raise AlreadyDecided(f"This request is {seen.status} already.")
-
-
-def _refuse_unentitled(person: access.Viewer, seen: Seen, votes: list[Decision], verdict: str) -> None:
-    check = access.why_not_approve if verdict == Decision.Verdict.APPROVE else access.why_not_reject
-    if any(vote.person_id == person.user.pk for vote in votes):
-        raise AlreadyDecided("You have decided on this request already.")
-    refused = check(person, seen, votes)
-    if refused:
-        raise NotYours(refused)
-
-
-def _what_was_shown(request: Request, form: Form, ticket: viewing.Ticket, looked: _Looked) -> viewing.Shown:
-    """The view that was decided on. It was built before the lock, from a basis that must still stand under it."""
-    shown = looked.shown
-    if (
-        shown is None
-        or shown.basis != viewing.basis_of(request)
-        or not form.display_digest == ticket.display_digest == shown.display_digest
-    ):
-        raise ChangedMeanwhile("This changed while you were looking. Read it again before you decide.")
-    return shown
-
-
-def _refuse_unread(ruling: Ruling, shown: viewing.Shown) -> None:
-    if shown.view.truncated and ruling.risk in ("high", "critical"):
-        raise NotYours("Not everything was shown. Open the whole of the parameters before you approve.")
-
-
-def _refuse_unfit(form: Form, request: Request, shown: viewing.Shown, *, risk: str, named: str | None) -> None:
-    fields = rationale.problems(
-        verdict=form.verdict,
-        rationale=form.rationale,
-        note=form.note,
-        reason_code=form.reason_code,
-        confirm=form.confirm,
-        risk=risk,
-        salient=shown.view.salient.canonical if shown.view.salient else None,
-    )
-    if named and "rationale" not in fields:
-        fields["rationale"] = f"The agent will read this: leave out {named}."
-    edited = form.verdict == Decision.Verdict.APPROVE and form.parameters is not None
-    if edited and not _same_parameters(form.parameters or "", request):
-        fields["parameters"] = "Approving with changes is not available yet; reject and say what to change."
-    if fields:
-        raise Unfit(fields)
-
-
-def _same_parameters(text: str, request: Request) -> bool:
-    try:
-        return canonical(json.loads(text)) == request.effective_text
-    except (ValueError, RecursionError):
-        return False
-
-
-def _refuse_without_stepup(ruling: Ruling, auth: Authentication, now: datetime) -> None:
-    """Asked of the stricter of the frozen and the current policy; fresh at `now`, the moment read under the lock."""
-    if access.asks_stepup(ruling):
-        missing = second_factor.why_not_fresh(auth, at=now)
-        if missing:
-            raise StepUpNeeded(missing)
-
-
-def _refuse_without_evidence(ruling: Ruling) -> None:
-    if ruling.risk not in ("high", "critical"):
-        return
-    try:
-        assert_log_is_live()
-    except EvidenceUnavailable as error:
-        raise CannotRecord(f"Nothing was decided: {error}. Rejecting still works.") from error
+def _edit_of(person: access.Viewer, seen: Seen, looked: amending.Edit | Unfit | None) -> amending.Edit | None:
+    """The edit that came with an approval; raises what is wrong with it."""
+    if isinstance(looked, Unfit):
+        raise looked
+    if looked is not None:
+        amending.refuse_unfit(person, seen, looked)
+    return looked
 
 
 def _refusal(person: User, request: Request, form: Form, refused: DecisionRefused) -> Callable[[], Any] | None:
@@ -240,53 +156,60 @@ def _refusal(person: User, request: Request, form: Form, refused: DecisionRefuse
     )
 
 
-def _record_vote(
+def _vote(
     person: User,
     request: Request,
     form: Form,
     ticket: viewing.Ticket,
     auth: Authentication,
     now: datetime,
-    *,
-    stepup: bool,
-) -> None:
-    teams = sorted(Membership.objects.filter(user=person).values_list("team__slug", flat=True))
-    vote = Decision(
+    edit: amending.Edit | None,
+) -> Decision:
+    """The decision, not saved yet: on what was shown, or on the edit of it."""
+    return Decision(
         request=request,
         person=person,
         verdict=form.verdict,
         rationale=form.rationale.strip(),
         note=form.note.strip(),
         reason_code=form.reason_code,
-        teams=teams,
-        display_digest=form.display_digest,
-        parameters_digest=request.effective_digest,
+        teams=sorted(Membership.objects.filter(user=person).values_list("team__slug", flat=True)),
+        display_digest=form.display_digest if edit is None else edit.shown.display_digest,
+        parameters_digest=request.effective_digest if edit is None else edit.digest,
+        edited_from="" if edit is None else form.display_digest,
         view_nonce=ticket.nonce,
         opened_at=ticket.opened_at,
         auth_method=auth.method,
         auth_at=auth.at,
         decided_at=now,
     )
+
+
+def _record_vote(vote: Decision, request: Request, auth: Authentication, *, stepup: bool) -> None:
     vote.save(force_insert=True)
     salt = bytes(request.digest_salt)
+    edited = {"edited_from": Personal(vote.edited_from, salt)} if vote.edited_from else {}
     record(
         Draft(
             type=EntryType.DECISION_RECORDED,
-            actor=Party("person", str(person.pk)),
+            actor=Party("person", str(vote.person_id)),
             subject=Party("request", str(request.pk)),
             facts={
                 "decision": str(vote.pk),
                 "verdict": vote.verdict,
                 "reason_code": vote.reason_code,
-                "teams": teams,
+                "teams": vote.teams,
+                "delegated_from": vote.delegated_from,
                 "stepup": stepup,
-                "opened_at": timestamp(ticket.opened_at),
+                "amends": bool(edited),
+                "opened_at": timestamp(vote.opened_at),
             },
             personal={
                 "rationale": Personal(vote.rationale),
                 "note": Personal(vote.note),
                 "parameters_digest": Personal(vote.parameters_digest, salt),
                 "display_digest": Personal(vote.display_digest, salt),
+                **edited,
             },
             auth=auth,
         )

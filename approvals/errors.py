@@ -44,11 +44,23 @@ class AlreadyDecided(DecisionRefused):
     cause = "already-decided"
 
 
+class Stopped(DecisionRefused):
+    """409: this agent is suspended, or all agents are stopped."""
+
+    cause = "stopped"
+
+
 class TooLate(DecisionRefused):
     """410: the deadline has passed, by the database's clock."""
 
     status = 410
     cause = "expired"
+
+
+class CannotAsk(DecisionRefused):
+    """409: a question is open already, or enough were asked."""
+
+    cause = "cannot-ask"
 
 
 class NotYours(DecisionRefused):

@@ -189,6 +189,7 @@ def issue(request: Request, ruling: Ruling, *, at: datetime, by: Party) -> Grant
         valid_until=at + timedelta(seconds=ruling.valid_seconds),
         level=ruling.risk,
         fork=fork_number(),
+        epoch=request.epoch,
     )
     _sign(grant, request, at)
     grant.save(force_insert=True)

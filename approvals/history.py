@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from django.contrib.postgres.search import SearchQuery, SearchVector
+from django.contrib.postgres.search import SearchQuery
 from django.db.models import DateTimeField, Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
@@ -17,15 +17,17 @@ from approvals import access, queries
 from approvals.access import Viewer
 from approvals.listing import DENIED_WITHIN, in_time, involved
 from approvals.models import Decision, Request
+from approvals.models.request import words_in, words_of
 from approvals.states import Status
 
 
 def denied_before(person: Viewer, request: Request) -> Request | None:
     """The last request of the same agent, action and resource that a person rejected in the 30 days before this one
-    was filed, where this person may see it."""
+    was filed, where this person may see it unmasked."""
     return (
-        access.visible_to(person)
+        queries.requests()
         .filter(
+            access.involving(person),  # and not all they see: its parameters are shown beside this one's
             status=Status.REJECTED.value,
             agent=request.agent,
             action=request.action,
@@ -36,6 +38,12 @@ def denied_before(person: Viewer, request: Request) -> Request | None:
         .order_by("-decided_at")
         .first()
     )
+
+
+def voided(request: Request) -> list[Decision]:
+    """The decisions on a request that no longer stand, oldest first, with their people; one query."""
+    rows = Decision.objects.filter(request=request, voided_at__isnull=False).select_related("person")
+    return list(rows.order_by("voided_at", "id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +77,9 @@ def matching(person: Viewer, wanted: Filter) -> QuerySet[Request]:
             "(%s::date + 1)::timestamp AT TIME ZONE 'UTC'", [wanted.to], output_field=DateTimeField()
         )
     if wanted.risk == "unknown":
-        exactly["risk_unknown"] = True
+        exactly["standing_risk_unknown"] = True
     elif wanted.risk:
-        exactly |= {"risk": wanted.risk, "risk_unknown": False}
+        exactly |= {"standing_risk": wanted.risk, "standing_risk_unknown": False}
     rows = rows.filter(**exactly)
     if wanted.person:
         rows = rows.filter(
@@ -87,15 +95,13 @@ def matching(person: Viewer, wanted: Filter) -> QuerySet[Request]:
 def _about(rows: QuerySet[Request], person: Viewer, words: str) -> QuerySet[Request]:
     """Rows with all the words, each matched from its beginning. Who sees a summary masked cannot search in it: an
     answer to a search is a look."""
-    terms = " & ".join(
-        "'" + word.replace("\\", "\\\\").replace("'", "''") + "':*" for word in words.replace("\x00", " ").split()
-    )
+    terms = " & ".join("'" + word.replace("\\", "\\\\").replace("'", "''") + "':*" for word in words_in(words))
     asked = SearchQuery(terms, config="simple", search_type="raw")
     # Exactly the index's expression, or it would not serve.
-    rows = rows.annotate(all_words=SearchVector("action", "resource", "summary", config="simple"))
-    if not person.sees_all:
+    rows = rows.annotate(all_words=words_of("action", "resource", "summary"))
+    if not (person.sees_all or person.oversees):
         return rows.filter(all_words=asked)
-    rows = rows.annotate(open_words=SearchVector("action", "resource", config="simple"))
+    rows = rows.annotate(open_words=words_of("action", "resource"))
     return rows.filter(Q(open_words=asked) | (Q(all_words=asked) & involved(person)))
 
 

@@ -1,11 +1,12 @@
-"""The only code that assigns a request's status: one at a time by `transition`, set-based by `expire_batch`.
+"""The only code that assigns a request's status: one at a time by `transition`, set-based by `expire_batch` and
+`withdraw_batch`.
 
-Both read the table in `states`; whether the move should be made is the verbs' to decide.
+All read the table in `states`; whether the move should be made is the verbs' to decide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -27,8 +28,17 @@ class IllegalTransition(Exception):
     """The move is not in the table, or the request is no longer where it was thought to be."""
 
 
-def begin(request: Request, status: Status, *, reason: str = "", retry: str | None = None, stop: bool = False) -> None:
-    """Save a request with the status it begins with, for good where policy ruled without people.
+def begin(
+    request: Request,
+    status: Status,
+    *,
+    reason: str = "",
+    retry: str | None = None,
+    stop: bool = False,
+    tell: bool = True,
+) -> None:
+    """Save a request with the status it begins with, for good where policy ruled without people. Without `tell` nobody
+    is told: in the same transaction it moves on.
 
     Its filing is recorded by the verb; a status that is final at once leaves its own entry here.
     """
@@ -42,7 +52,8 @@ def begin(request: Request, status: Status, *, reason: str = "", retry: str | No
     if status is Status.APPROVED:
         request.valid_until = request.created_at + timedelta(seconds=request.valid_seconds)
     request.save(force_insert=True)
-    outbox.tell_status(status, [request.pk])
+    if tell:
+        outbox.tell_status(status, [request.pk])
 
 
 def transition(
@@ -95,7 +106,7 @@ def transition(
             type=EntryType(row.entry),
             actor=by,
             subject=Party("request", str(request.pk)),
-            facts={"action": request.action, "status": to.value, "risk": request.risk, **(facts or {})},
+            facts={"action": request.action, "status": to.value, "risk": request.effective_risk, **(facts or {})},
             personal=personal or {},
             auth=auth,
         )
@@ -121,7 +132,7 @@ def expire_batch(request_ids: list[UUID]) -> int:
             "UPDATE approvals_request SET status = 'expired', reason = %(reason)s, retry = 'later',"
             " decided_at = expires_at, version = version + 1"
             " WHERE id = ANY(%(ids)s) AND status = 'pending' AND expires_at <= clock_timestamp()"
-            " RETURNING id, action, risk",
+            " RETURNING id, action, standing_risk",
             {"reason": EXPIRED_REASON, "ids": request_ids},
         )
         moved = cursor.fetchall()
@@ -139,3 +150,42 @@ def expire_batch(request_ids: list[UUID]) -> int:
     outbox.tell_status(Status.EXPIRED, [request_id for request_id, _, _ in moved])
     waking.wake_on_commit(request_id for request_id, _, _ in moved)
     return len(moved)
+
+
+def withdraw_batch(request_ids: Sequence[UUID], *, by: Party, facts: Mapping[str, Any]) -> int:
+    """`transition` to `withdrawn` for many rows that the caller has locked, because their agent's permission to ask
+    has ended; returns how many moved. A request past its deadline is left to expire."""
+    row = transition_for(Status.PENDING, Status.WITHDRAWN)
+    if row is None:
+        raise IllegalTransition("The table has no way to withdraw.")
+    answer = answers.STOPPED_MEANWHILE
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE approvals_request SET status = 'withdrawn', reason = %(reason)s, retry = %(retry)s,"
+            " stop = %(stop)s, decided_at = clock_timestamp(), version = version + 1"
+            " WHERE id = ANY(%(ids)s) AND status = 'pending' AND expires_at > clock_timestamp()"
+            " RETURNING id, action, risk",
+            {"reason": answer.reason, "retry": answer.retry, "stop": answer.stop, "ids": list(request_ids)},
+        )
+        moved = cursor.fetchall()
+    record_many(
+        [
+            Draft(
+                type=EntryType(row.entry),
+                actor=by,
+                subject=Party("request", str(request_id)),
+                facts={"action": action, "status": Status.WITHDRAWN.value, "risk": risk, **facts},
+            )
+            for request_id, action, risk in moved
+        ]
+    )
+    outbox.tell_status(Status.WITHDRAWN, [request_id for request_id, _, _ in moved])
+    waking.wake_on_commit(request_id for request_id, _, _ in moved)
+    return len(moved)
+
+
+def touch_batch(request_ids: Sequence[UUID]) -> None:
+    """`touch` for many rows that the caller has locked."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE approvals_request SET version = version + 1 WHERE id = ANY(%s)", [list(request_ids)])
+    waking.wake_on_commit(request_ids)

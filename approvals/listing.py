@@ -20,6 +20,7 @@ from django.db.models import (
     Exists,
     F,
     IntegerField,
+    JSONField,
     OuterRef,
     Q,
     QuerySet,
@@ -43,10 +44,10 @@ DENIED_WITHIN = timedelta(days=30)
 
 # Most urgent first: Unknown sorts above High and below Critical.
 URGENCY = Case(
-    When(risk="critical", then=Value(0)),
-    When(risk_unknown=True, then=Value(1)),
-    When(risk="high", then=Value(2)),
-    When(risk="medium", then=Value(3)),
+    When(standing_risk="critical", then=Value(0)),
+    When(standing_risk_unknown=True, then=Value(1)),
+    When(standing_risk="high", then=Value(2)),
+    When(standing_risk="medium", then=Value(3)),
     default=Value(4),
     output_field=IntegerField(),
 )
@@ -90,14 +91,33 @@ def _denied_before() -> Exists:
 # ---- votes
 
 
+# For whom a vote stood, as that is now: who has the delegation, whether it runs and where the delegator sits.
+_LENDERS = """
+(SELECT coalesce(jsonb_agg(jsonb_build_object(
+          'person', source.person, 'name', u.name,
+          'runs', u.is_active AND g.id IS NOT NULL,
+          'teams', ARRAY(SELECT t.slug FROM accounts_membership m JOIN accounts_team t ON t.id = m.team_id
+                          WHERE m.user_id = source.person AND source.teams ? t.slug)) ORDER BY source.person), '[]')
+   FROM jsonb_to_recordset(approvals_decision.delegated_from) AS source(delegation uuid, person uuid, teams jsonb)
+   JOIN accounts_user u ON u.id = source.person
+   LEFT JOIN accounts_delegation g ON g.id = source.delegation AND g.delegator_id = source.person
+        AND g.delegate_id = approvals_decision.person_id AND g.starts_at <= approvals_decision.decided_at
+        AND least(g.ends_at, g.ended_at) > statement_timestamp())
+"""
+
+
 def votes_of(request_ids: Collection[UUID]) -> dict[UUID, list[Decision]]:
-    """Standing decisions by request, oldest first, with their people and the teams these sit in now (`teams_now`);
-    one query."""
+    """Standing decisions by request, oldest first, with their people, the teams these sit in now (`teams_now`), for
+    whom they stand (`lenders_now`) and the seat they filled (`seat_team`, None while there is none); one query."""
     teams = Membership.objects.filter(user=OuterRef("person")).values("team__slug")
     rows = (
         Decision.objects.filter(request__in=list(request_ids), voided_at__isnull=True)
         .select_related("person")
-        .annotate(teams_now=ArraySubquery(teams))
+        .annotate(
+            teams_now=ArraySubquery(teams),
+            lenders_now=RawSQL(_LENDERS, [], output_field=JSONField()),  # noqa: S611 - a constant
+            seat_team=F("seat__team"),
+        )
         .order_by("decided_at", "id")
     )
     found: dict[UUID, list[Decision]] = {}
@@ -106,29 +126,65 @@ def votes_of(request_ids: Collection[UUID]) -> dict[UUID, list[Decision]]:
     return found
 
 
-def standing(request: Request, votes: Sequence[Decision], ruling: Ruling | None = None) -> quorum.Standing:
-    """Where a request stands with the decisions of `votes_of`, by the ruling frozen into it (or by `ruling`).
+def lenders_of(vote: Decision) -> list[dict[str, Any]]:
+    """For whom a vote of `votes_of` stood: `person` (id), `name`, whether the delegation `runs`, `teams`."""
+    found: list[dict[str, Any]] = vote.lenders_now  # type: ignore[attr-defined]  # annotated by `votes_of`
+    return found
 
-    Each voter counts as they are now: active, still in a team, not the owner; and with the proof that is asked for.
+
+def seat_of(vote: Decision) -> str:
+    """The team whose seat a vote of `votes_of` filled when the quorum was reached; empty where none."""
+    return vote.seat_team or ""  # type: ignore[attr-defined]  # annotated by `votes_of`
+
+
+def standing(request: Request, votes: Sequence[Decision], ruling: Ruling | None = None) -> quorum.Standing:
+    """Where a request stands with the decisions of `votes_of`, by its frozen ruling (or by `ruling`).
+
+    Each voter counts as they are now: active, still in a team, not the owner, with the proof that is asked for; and
+    so does whom they stand for.
     """
-    ruling = ruling or Ruling.from_json(request.ruling)
+    ruling = ruling or request.effective_ruling
+    requirement = ruling.requirement or quorum.NOBODY
     return quorum.weigh(
-        ruling.requirement or quorum.NOBODY,
-        [
-            quorum.Vote(
-                person=str(vote.person_id),
-                # the seat a person came to sit in after they voted is not one they voted from
-                teams=frozenset(vote.teams_now) & frozenset(vote.teams),  # type: ignore[attr-defined]  # annotated by `votes_of`
-                verdict="approve" if vote.verdict == Decision.Verdict.APPROVE else "reject",
-                eligible=vote.person.is_active
-                and bool(vote.teams_now)  # type: ignore[attr-defined]  # likewise
-                and access.proved(vote, ruling),
-                owner=vote.person_id == request.agent.owner_id,
-            )
-            for vote in votes
-        ],
+        requirement,
+        [_weighed(vote, request, ruling, quorum.teams_of(requirement)) for vote in votes],
         floor_people=max(ruling.floor_people, 1),
     )
+
+
+def _weighed(vote: Decision, request: Request, ruling: Ruling, seatable: frozenset[str]) -> quorum.Vote:
+    then, now = frozenset(vote.teams), frozenset(vote.teams_now)  # type: ignore[attr-defined]  # by `votes_of`
+    wide = access.widens(request, ruling, vote.decided_at)
+
+    def fills(teams: frozenset[str]) -> frozenset[str]:
+        return teams | seatable if wide and request.escalation_team in teams else teams
+
+    return quorum.Vote(
+        person=str(vote.person_id),
+        teams=fills(then & now),  # the seat a person came to sit in after they voted is not one they voted from
+        verdict="approve" if vote.verdict == Decision.Verdict.APPROVE else "reject",
+        barred=_barred(vote, request, ruling),
+        owner=vote.person_id == request.agent.owner_id,
+        stands_for=tuple(
+            quorum.StandsFor(
+                lender["person"],
+                fills(frozenset(lender["teams"])),
+                runs=lender["runs"] and lender["person"] != str(request.agent.owner_id),
+            )
+            for lender in lenders_of(vote)
+        ),
+        left=then - now,
+    )
+
+
+def _barred(vote: Decision, request: Request, ruling: Ruling) -> quorum.Uncounted | None:
+    if not vote.person.is_active:
+        return "inactive"
+    if vote.parameters_digest != request.effective_digest:
+        return "other-parameters"
+    if not access.proved(vote, ruling):
+        return "no-proof"
+    return None
 
 
 # ---- the queue
@@ -139,12 +195,27 @@ def owns_an_agent(person: Viewer) -> bool:
     return Agent.objects.filter(owner=person.user).exists()
 
 
+def owned_by(people: Collection[UUID]) -> dict[UUID, list[str]]:
+    """Agents' slugs by who answers for them; one query."""
+    found: dict[UUID, list[str]] = {}
+    for owner, slug in Agent.objects.filter(owner__in=people).order_by("slug").values_list("owner_id", "slug"):
+        found.setdefault(owner, []).append(slug)
+    return found
+
+
 def half_decided(person: Viewer) -> list[Request]:
     """Pending requests of this person's teams, or that they decided, on which somebody has voted: few, and each needs
     its quorum weighed to know whose turn it is. Payloads are left unread."""
-    mine = Q(teams__overlap=sorted(person.teams)) | Q(_voted(person))
+    mine = access.fillable(person) | Q(_voted(person))
     rows = Request.objects.filter(in_time(), mine, _voted()).select_related("agent")
-    return list(rows.only("teams", "ruling", "agent__owner"))
+    return list(rows.only(*_TO_WEIGH))
+
+
+#: Columns of a request that `standing` reads, and who may fill its seats.
+_TO_WEIGH = (
+    "teams", "ruling", "amended_ruling", "amended_teams", "agent__owner", "created_at", "decided_at", "escalated_at",
+    "escalation_team", "parameters_digest", "amended_digest",
+)  # fmt: skip
 
 
 def _urgent_first(rows: QuerySet[Request]) -> QuerySet[Request]:
@@ -153,13 +224,13 @@ def _urgent_first(rows: QuerySet[Request]) -> QuerySet[Request]:
 
 
 def your_turn(person: Viewer, *, filled: Collection[UUID] = ()) -> QuerySet[Request]:
-    """Pending requests that wait for this person: of their teams, not decided by them, not their own agent's, and not
-    among `filled`, where their seats are taken. Most urgent first."""
-    if not person.teams:
+    """Pending requests that wait for this person: whose seats they may fill, not decided by them, not their own
+    agent's, and not among `filled`, where their seats are taken. Most urgent first."""
+    if not person.decides:
         return queries.requests().none()
     return _urgent_first(
         queries.requests()
-        .filter(in_time(), ~_voted(person), teams__overlap=sorted(person.teams))
+        .filter(in_time(), ~_voted(person), access.fillable(person))
         .exclude(agent__owner=person.user)
         .exclude(pk__in=list(filled))
     )
@@ -226,14 +297,18 @@ _LATEST_END = (
 
 def involved(person: Viewer) -> Q:
     """What the queue speaks of: not all that auditors may see, but what this person reviews, owns or decided."""
-    decided = Exists(Decision.objects.filter(request=OuterRef("pk"), person=person.user))
-    return Q(teams__overlap=sorted(person.teams)) | Q(agent__owner=person.user) | Q(decided)
+    return access.involving(person)
+
+
+def undecidable(limit: int) -> list[Request]:
+    """Pending requests of which it was known at filing that nobody can decide them, newest first."""
+    return list(queries.requests().filter(in_time(), undecidable__isnull=False).order_by("-id")[:limit])
 
 
 def neighbours(person: Viewer, request: Request) -> tuple[UUID | None, UUID | None]:
     """The requests before and after this one in the order of the person's turn; two queries, none without a team."""
     rows = your_turn(person).exclude(pk=request.pk)
-    if not person.teams:
+    if not person.decides:
         return None, None
     ranks = {"critical": 0, "unknown": 1, "high": 2, "medium": 3}
     place = Place(ranks.get(request.shown_risk, 4), request.expires_at, request.pk)

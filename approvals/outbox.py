@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import connection
 from uuid_utils.compat import uuid7
 
-from approvals.models import TO_PEOPLE, Event
+from approvals.models import TO_OVERSEERS, TO_PEOPLE, Event
 from approvals.states import Status
 
 # Of what only webhooks hear nothing is kept while no webhook asks for it.
@@ -35,7 +35,7 @@ def tell(event: Event, request_ids: Collection[UUID]) -> None:
                 "event": event.value,
                 "ids": [uuid7() for _ in request_ids],
                 "requests": list(request_ids),
-                "to_people": event in TO_PEOPLE,
+                "to_people": event in TO_PEOPLE | TO_OVERSEERS,
             },
         )
 

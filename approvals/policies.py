@@ -6,8 +6,9 @@ What a policy means is `rules`' to say; proposing and activating later versions 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -89,12 +90,31 @@ def _compiled(version_id: UUID, digest: str, teams: tuple[str, ...]) -> InForce:
 
 
 def ruling_now(request: Request) -> Ruling:
-    """What holds for a pending request at this moment: the stricter of the version frozen into it and the current."""
-    frozen = Ruling.from_json(request.ruling)
+    """What holds for a pending request at this moment: the stricter of its frozen ruling (on a reviewer's edit where
+    there is one, else on what was filed) and the current version."""
+    return _merged(request, asked_of(request), request.effective_ruling)
+
+
+def ruling_on_edit(request: Request, parameters: Any) -> Ruling:
+    """What policy says where a pending request had these parameters and all else as filed: the version frozen into it
+    is asked anew, and merged with the current one.
+
+    An edit never does without people: where policy would ask nobody, one person of the teams asked at filing is (ADR
+    0014).
+    """
+    ask = asked_of(request, parameters)
+    ruling = _merged(request, ask, version(request.policy_id).rule(ask))
+    if ruling.outcome != "allowed":
+        return ruling
+    anyone: tuple[dict[str, int], ...] = tuple({team: 1} for team in request.teams)
+    return replace(ruling, outcome="people", reason="", retry=None, requirement=anyone)
+
+
+def _merged(request: Request, ask: Ask, frozen: Ruling) -> Ruling:
     current = in_force()
     if current.pack is None:
-        return current.rule(asked_of(request))
-    return current.pack.rule_again(asked_of(request), frozen, level=request.agent.level)
+        return current.rule(ask)
+    return current.pack.rule_again(ask, frozen, level=request.agent.level)
 
 
 def raise_alarm(request: Request, ruling: Ruling) -> None:
@@ -103,9 +123,11 @@ def raise_alarm(request: Request, ruling: Ruling) -> None:
         log.error("policy.alarm", request=str(request.pk), cause=ruling.cause, problems=list(ruling.problems))
 
 
-def asked_of(request: Request) -> Ask:
-    """What policy was asked at filing; the parameters stand canonical in their own column."""
-    return Ask.from_json({**request.asked, "parameters": request.effective_parameters})
+def asked_of(request: Request, parameters: Any = None) -> Ask:
+    """What policy was asked at filing, of what may be executed now, or of these `parameters`; they stand canonical in
+    columns of their own."""
+    asked = request.effective_parameters if parameters is None else parameters
+    return Ask.from_json({**request.asked, "parameters": asked})
 
 
 @verb

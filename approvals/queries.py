@@ -12,13 +12,17 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import OperationalError, connection, transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
 from django.db.models.fields import DateTimeField, IntegerField
+from django.db.models.functions import JSONObject
 
+from agents import permission
+from agents.models import Agent
 from agents.problems import Problem
+from approvals.errors import NotPending
 from approvals.lifecycle import EXPIRED_REASON
-from approvals.models import Request
+from approvals.models import Question, Request
 from approvals.states import Retry, Status
 from approvals.transactions import sqlstate_of
 
@@ -43,6 +47,12 @@ class Seen:
         return Status.EXPIRED if self.lapsed else Status(self.request.status)
 
     @property
+    def halted(self) -> bool:
+        """Pending from before a stop of all agents, or of an agent that is suspended: nobody can decide it any more,
+        and the sweep will withdraw it."""
+        return self.request.epoch < self.request.stops or self.request.agent.state == Agent.State.SUSPENDED  # type: ignore[attr-defined]  # annotated by `requests`
+
+    @property
     def version(self) -> int:
         """Of what is seen: the sweep later makes it true in the row, and changes nothing a reader sees."""
         return self.request.version + 1 if self.lapsed else self.request.version
@@ -63,12 +73,25 @@ class Seen:
         return Retry.LATER.value if self.lapsed else self.request.retry
 
 
+_NEWEST_QUESTION = (
+    Question.objects.filter(request=OuterRef("pk"))
+    .order_by("-asked_at", "-id")
+    .values(
+        said=JSONObject(id="id", text="text", asked_at="asked_at", answer_text="answer_text", answered_at="answered_at")
+    )[:1]
+)
+
+
 def requests() -> QuerySet[Request]:
     """Requests with what every reader needs beside them; `seen_at` is the clock of the very read, `log_forks` how
-    many forks of the log were declared (a grant issued before one is void)."""
-    return Request.objects.select_related("agent", "agent__owner", "grant", "outcome", "policy").annotate(
+    many forks of the log were declared, `stops` how many stops of all agents were begun (a grant issued before one of
+    either is void), `newest_question` the newest question, or None, as
+    `{"id", "text", "asked_at", "answer_text", "answered_at"}`, times in ISO 8601."""
+    return Request.objects.select_related("agent", "agent__owner", "amended_by", "grant", "outcome", "policy").annotate(
         seen_at=RawSQL("clock_timestamp()", [], output_field=DateTimeField()),
         log_forks=RawSQL("(SELECT forks FROM audit_sealerstate WHERE id = 1)", [], output_field=IntegerField()),
+        stops=RawSQL("(SELECT coalesce(max(number), 0) FROM agents_stop)", [], output_field=IntegerField()),
+        newest_question=Subquery(_NEWEST_QUESTION),
     )
 
 
@@ -196,10 +219,41 @@ def history_of(
     return {"denials_24h": denials, "filings_1h": filings, "same_denied": same}, now
 
 
+def share_permission(request_id: UUID) -> None:
+    """`permission.share` of the agent that filed it; of nobody where there is no such request."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock_shared(%s, hashtext(agent_id::text)) FROM approvals_request WHERE id = %s",
+            [permission.SPACE, request_id],
+        )
+
+
 def locked(request_id: UUID) -> tuple[Request, datetime]:
-    """The request under its row lock and the database's clock after the lock was taken; for verbs alone."""
+    """The request under its row lock and the database's clock after the lock was taken; for verbs alone.
+
+    Its agent's permission to ask is shared first: a suspension waits for this, or is waited for.
+    """
+    share_permission(request_id)
     request = Request.objects.select_for_update(no_key=True).get(pk=request_id)
-    return request, clock()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp(), (SELECT coalesce(max(number), 0) FROM agents_stop)")
+        now, request.stops = cursor.fetchone()  # type: ignore[attr-defined]  # as `requests` annotates it
+    return request, now
+
+
+def locked_pending_of(agent_id: UUID, request_id: UUID) -> tuple[Request, datetime]:
+    """The agent's own request under its row lock, pending and in time, and the clock; for verbs alone. Raises 404, or
+    409 `not-pending`."""
+    try:
+        request, now = locked(request_id)
+    except Request.DoesNotExist as error:
+        raise Problem("not-found", "There is nothing here that this key may see.") from error
+    if request.agent_id != agent_id:
+        raise Problem("not-found", "There is nothing here that this key may see.")
+    seen = Seen(request, now)
+    if seen.status is not Status.PENDING:
+        raise NotPending(seen.status.value)
+    return request, now
 
 
 def changed_versions(request_ids: Iterable[UUID]) -> dict[str, int]:

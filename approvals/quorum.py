@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Alternative = Mapping[str, int]
@@ -101,19 +101,48 @@ def pruned(alternatives: Iterable[Alternative]) -> Requirement:
     return tuple(kept)
 
 
+# Why a vote does not count, as a slug; pages and entries put it into words.
+Uncounted = Literal[
+    "owner",  # who answers for the agent is never counted
+    "inactive",  # the account is not active any more
+    "other-parameters",  # it is of parameters that are not what would run
+    "no-proof",  # it lacks the second factor that is asked for now
+    "delegator-voted",  # it stood for somebody who has decided themself
+    "delegation-ended",  # it stood for somebody whose delegation does not run any more
+    "left",  # the person left the team they decided for
+    "no-seat",  # the person sits in no team that is asked
+]
+
+
+@dataclass(frozen=True)
+class StandsFor:
+    """Whose seats a vote carries too, by delegation: `teams` the delegator sat in then and sits in now.
+
+    `runs` is the caller's word that the delegation is in force now and that the delegator may lend their seats here:
+    active, and not the agent's owner.
+    """
+
+    person: str
+    teams: frozenset[str]
+    runs: bool = True
+
+
 @dataclass(frozen=True)
 class Vote:
     """One person's verdict as it stands now.
 
-    `eligible` is the caller's word that the person is active, still in `teams` and not barred, checked
-    when the last vote came. `owner` marks who answers for the agent: never counted, may always reject.
+    `teams` are those whose seats the person may fill of their own: sat in then and now; `left`, those of then that
+    they have left. `barred` is the caller's word for why the vote counts for nothing whatever its teams, checked when
+    the last vote came. `owner` marks who answers for the agent: never counted, may always reject.
     """
 
     person: str
     teams: frozenset[str]
     verdict: Literal["approve", "reject"]
-    eligible: bool = True
+    barred: Uncounted | None = None
     owner: bool = False
+    stands_for: tuple[StandsFor, ...] = ()
+    left: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -122,7 +151,8 @@ class Standing:
 
     `seats` are the filled seats of the alternative nearest to completion and `open_seats` the teams of its
     free ones; `missing` holds one phrase an alternative ("1 more of finance and 1 more of support"), any of
-    which would do; `open_teams` are all teams of which one more approval would help.
+    which would do; `open_teams` are all teams of which one more approval would help; `uncounted` says by person why
+    their vote counts for nothing.
     """
 
     reached: bool
@@ -133,6 +163,7 @@ class Standing:
     open_teams: frozenset[str]
     have: int
     need: int
+    uncounted: Mapping[str, Uncounted] = field(default_factory=dict)
 
     @property
     def progress(self) -> str:
@@ -144,14 +175,20 @@ def weigh(requirement: Requirement, votes: Collection[Vote], *, floor_people: in
     """Count the votes against the requirement.
 
     `floor_people` is the number of distinct approving people below which nothing is reached whatever the
-    requirement says (two for critical). One reject by an eligible person who may sit in any seat ends it,
+    requirement says (two for critical). One reject by a person who counts and may sit in any seat ends it,
     and so does one by the owner. A requirement of nobody is reached with `floor_people` zero.
+
+    Authority counts once: whoever voted takes back the seats that somebody else's vote carried for them, and where
+    two votes carry the same person's seats, neither does.
     """
     seatable = teams_of(requirement)
-    rejected = any(
-        vote.verdict == "reject" and (vote.owner or (vote.eligible and vote.teams & seatable)) for vote in votes
-    )
-    approving = _approving(votes)
+    carried = _carried(votes)
+    uncounted = {
+        vote.person: why for vote in votes if (why := _why_not(vote, carried[vote.person], seatable, votes)) is not None
+    }
+    rejected = any(vote.verdict == "reject" and (vote.owner or vote.person not in uncounted) for vote in votes)
+    against = {vote.person for vote in votes if vote.verdict == "reject"}
+    approving = {person: teams for person, teams in sorted(carried.items()) if person not in against | uncounted.keys()}
     counts = [_count(alternative, approving, floor_people) for alternative in requirement]
     # The nearest alternative; of equally near ones the first in canonical order.
     nearest = min(counts, key=lambda count: count.lacking)
@@ -166,20 +203,44 @@ def weigh(requirement: Requirement, votes: Collection[Vote], *, floor_people: in
         open_teams=frozenset(team for count in lacking for team in count.open_teams),
         have=nearest.need - nearest.lacking,
         need=nearest.need,
+        uncounted=uncounted,
     )
 
 
-def _approving(votes: Collection[Vote]) -> dict[str, frozenset[str]]:
-    """Person → teams of everyone whose approval counts, each person once, in one order.
-
-    Someone who is in it with both verdicts has not approved.
-    """
-    against = {vote.person for vote in votes if vote.verdict == "reject" or vote.owner or not vote.eligible}
-    people: dict[str, frozenset[str]] = {}
+def _carried(votes: Collection[Vote]) -> dict[str, frozenset[str]]:
+    """Person → every team whose seat their vote may fill: their own and, once, those of whom they stand for."""
+    voted = {vote.person for vote in votes}
+    lent: dict[str, set[str]] = {}
     for vote in votes:
-        if vote.person not in against:
-            people[vote.person] = people.get(vote.person, frozenset()) | vote.teams
-    return dict(sorted(people.items()))
+        for source in vote.stands_for:
+            if source.runs:
+                lent.setdefault(source.person, set()).add(vote.person)
+    carried: dict[str, frozenset[str]] = {}
+    for vote in votes:
+        teams = vote.teams.union(
+            *(
+                source.teams
+                for source in vote.stands_for
+                if source.runs and source.person not in voted and len(lent[source.person]) == 1
+            )
+        )
+        carried[vote.person] = carried.get(vote.person, frozenset()) | teams
+    return carried
+
+
+def _why_not(vote: Vote, teams: frozenset[str], seatable: frozenset[str], votes: Collection[Vote]) -> Uncounted | None:
+    if vote.owner:
+        return "owner"
+    if vote.barred is not None:
+        return vote.barred
+    if teams & seatable:
+        return None
+    voted = {other.person for other in votes}
+    if any(source.teams & seatable and source.person in voted for source in vote.stands_for):
+        return "delegator-voted"
+    if vote.stands_for:
+        return "delegation-ended"
+    return "left" if vote.left & seatable else "no-seat"
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
-from agents.models import Agent, Credential
+from agents import permission
+from agents.models import Credential
 from agents.problems import Problem
 from approvals import grants, lifecycle, queries
 from approvals.models import Grant, Request
@@ -72,6 +74,7 @@ def redeem(
 def _found(token: str) -> tuple[Grant, grants.Claims]:
     try:
         claims = grants.verify(token)
+        queries.share_permission(UUID(claims.request_id))
         request = Request.objects.select_for_update(no_key=True, of=("self",)).get(pk=claims.request_id)
         grant = (
             Grant.objects.select_for_update(of=("self",))
@@ -104,11 +107,17 @@ def _refuse_spent(credential: Credential, grant: Grant) -> None:
         )
 
 
+def lapsed() -> Problem:
+    """410: it expired, was voided, or its agent may not ask any more; which of them is not said."""
+    return Problem("grant-lapsed", "This grant no longer holds; read the request, or ask again.")
+
+
 def _refuse_lapsed(grant: Grant, claims: grants.Claims, now: datetime) -> None:
     expired = datetime.fromtimestamp(claims.expires_at, UTC) <= now or grant.valid_until <= now
-    stopped = grant.request.agent.state == Agent.State.SUSPENDED
+    may = permission.read(grant.request.agent_id)
+    stopped = may.ended or grant.epoch < may.epoch
     if grant.voided_at is not None or expired or stopped or grant.request.status != Status.APPROVED:
-        raise Problem("grant-lapsed", "This grant no longer holds; read the request, or ask again.")
+        raise lapsed()
 
 
 def _refuse_mismatch(request: Request, parameters: dict[str, Any], action: str | None, resource: str | None) -> None:
@@ -126,7 +135,7 @@ def _refuse_without_evidence(grant: Grant) -> None:
     except EvidenceUnavailable as error:
         raise Problem("evidence-unavailable", "The evidence of this act cannot be kept now; try again.") from error
     if grant.fork < forks:
-        raise Problem("grant-lapsed", "This grant no longer holds; read the request, or ask again.")
+        raise lapsed()
 
 
 def _record_refusal(credential: Credential, grant: Grant | None, slug: str) -> None:

@@ -1,4 +1,4 @@
-"""The agent's verbs: file, withdraw, answer a question, report activity and outcome. People's are in `decisions`.
+"""The agent's verbs: file, withdraw, report activity and outcome. Answering is in `questions`, people's in `decisions`.
 
 Each is one durable transaction with its evidence; input was parsed by the door, and is canonical here.
 """
@@ -13,11 +13,11 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from agents import permission
 from agents.models import Agent, Credential
 from agents.problems import Problem
-from approvals import grants, lifecycle, policies, queries
+from approvals import escalation, grants, lifecycle, policies, queries, reminders, spending, undecidable
 from approvals.display.view import VIEW_VERSION
-from approvals.errors import NotPending
 from approvals.models import Activity, Outcome, Request
 from approvals.payloads import canonical, digest_of
 from approvals.rules import answers
@@ -45,13 +45,14 @@ class Filing:
 @verb
 def file(*, agent: Agent, credential: Credential, filing: Filing) -> Request:
     """File a request: policy rules at once; the request begins pending, approved (nobody need agree) or blocked."""
+    may = permission.held(agent.pk)
     text = canonical(filing.parameters)
     digest = digest_of(text)
     in_force = policies.in_force()
     recent, now = queries.history_of(agent.pk, action=filing.action, resource=filing.resource, parameters_digest=digest)
     ask = Ask(
         agent=agent.slug,
-        level=agent.level,
+        level=may.level,
         phase="full",
         action=filing.action,
         resource=filing.resource,
@@ -60,23 +61,28 @@ def file(*, agent: Agent, credential: Credential, filing: Filing) -> Request:
         weekday=now.isoweekday(),
         recent=recent,
     )
-    suspended = agent.state == Agent.State.SUSPENDED
-    if suspended:
-        ruling = blocked(answers.SUSPENDED, "suspended")
+    if may.ended:
+        ruling = blocked(answers.SUSPENDED, "stopped" if may.stopped else "suspended")
     elif recent["same_denied"]:  # a person said no to exactly this within 24 h: denial sticks
         ruling = blocked(answers.REPEATS_A_DENIAL, "repeats-denial")
     else:
         ruling = in_force.rule(ask)
     if ruling.outcome == "allowed":
         ruling = _unless_unsignable(ruling, now)
-    request = _made(agent, credential, filing, text, digest, ruling, ask, in_force.version_id, now)
-    _begin(request, ruling, stop=suspended)
+    held = spending.find(ask, ruling, in_force.pack, agent_id=agent.pk, owner_id=agent.owner_id, epoch=may.epoch)
+    request = _made(agent, credential, filing, text, digest, ruling, ask, in_force.version_id, now, may.epoch)
+    if held is None:  # what an allowance approves waits for nobody
+        undecidable.look(request, ruling)
+    _begin(request, ruling, stop=may.ended, tell=held is None)
     _record_filing(request, ruling, in_force.digest)
+    undecidable.alert(request)
     if request.status != Status.PENDING:
         _record_ruling(request, ruling)
     policies.raise_alarm(request, ruling)
     if request.status == Status.APPROVED:
         grants.issue(request, ruling, at=now, by=lifecycle.SYSTEM)
+    if held is not None:
+        spending.spend(held, request, ruling, at=now)
     return request
 
 
@@ -98,9 +104,11 @@ def _made(
     ask: Ask,
     version_id: UUID | None,
     now: datetime,
+    epoch: int,
 ) -> Request:
     seconds = min(ruling.timeout_seconds, filing.timeout_seconds or ruling.timeout_seconds)
-    requirement = ruling.requirement or ()
+    expires_at = now + timedelta(seconds=seconds)
+    escalates_at, escalation_team = escalation.times_of(ruling, now, expires_at)
     asked = ask.as_json()
     del asked["parameters"]  # they stand canonical beside it; one copy cannot contradict the other
     return Request(
@@ -116,25 +124,26 @@ def _made(
         context_text=canonical(filing.context),
         digest_salt=os.urandom(16),
         created_at=now,
-        expires_at=now + timedelta(seconds=seconds),
+        expires_at=expires_at,
+        escalates_at=escalates_at,
+        escalation_team=escalation_team,
+        remind_at=reminders.next_after(now, now, expires_at) if ruling.outcome == "people" else None,
         policy_id=version_id,
         ruling=ruling.as_json(),
         asked=asked,
         risk=ruling.risk,
         risk_unknown=ruling.risk_shown == "unknown",
-        teams=sorted({team for alternative in requirement for team in alternative}),
-        quorum=[
-            [{"team": team, "count": count} for team, count in sorted(alternative.items())]
-            for alternative in requirement
-        ],
+        teams=ruling.teams,
+        quorum=ruling.quorum,
         people_floor=ruling.floor_people if ruling.outcome == "people" else 0,
         valid_seconds=ruling.valid_seconds,
+        epoch=epoch,
     )
 
 
-def _begin(request: Request, ruling: Ruling, *, stop: bool) -> None:
+def _begin(request: Request, ruling: Ruling, *, stop: bool, tell: bool) -> None:
     status = {"people": Status.PENDING, "allowed": Status.APPROVED, "blocked": Status.BLOCKED}[ruling.outcome]
-    lifecycle.begin(request, status, reason=ruling.reason, retry=ruling.retry, stop=stop)
+    lifecycle.begin(request, status, reason=ruling.reason, retry=ruling.retry, stop=stop, tell=tell)
 
 
 def _record_filing(request: Request, ruling: Ruling, policy_digest: str) -> None:
@@ -157,6 +166,8 @@ def _record_filing(request: Request, ruling: Ruling, policy_digest: str) -> None
                 "stepup": ruling.stepup,
                 "credential": str(request.credential_id),
                 "expires_at": timestamp(request.expires_at),
+                "escalates_at": timestamp(request.escalates_at) if request.escalates_at else None,
+                "escalation_team": request.escalation_team,
                 "policy": str(request.policy_id) if request.policy_id else None,
             },
             digests={"policy": policy_digest, "renderer": VIEW_VERSION},
@@ -190,24 +201,10 @@ def _record_ruling(request: Request, ruling: Ruling) -> None:
     )
 
 
-def _own_pending(agent_id: UUID, request_id: UUID) -> tuple[Request, datetime]:
-    """The agent's request under lock, pending and in time; raises 404 or 409 `not-pending`."""
-    try:
-        request, now = queries.locked(request_id)
-    except Request.DoesNotExist as error:
-        raise Problem("not-found", "There is nothing here that this key may see.") from error
-    if request.agent_id != agent_id:
-        raise Problem("not-found", "There is nothing here that this key may see.")
-    seen = queries.Seen(request, now)
-    if seen.status is not Status.PENDING:
-        raise NotPending(seen.status.value)
-    return request, now
-
-
 @verb
 def withdraw(*, agent: Agent, request_id: UUID, reason: str) -> Request:
     """Take a pending request back; raises 404, or 409 `not-pending`."""
-    request, now = _own_pending(agent.pk, request_id)
+    request, now = queries.locked_pending_of(agent.pk, request_id)
     lifecycle.transition(
         request,
         Status.WITHDRAWN,
@@ -218,14 +215,6 @@ def withdraw(*, agent: Agent, request_id: UUID, reason: str) -> Request:
         personal={"reason": Personal(reason)} if reason else {},
     )
     return request
-
-
-@verb
-def answer(*, agent: Agent, request_id: UUID, question: str, text: str) -> Request:
-    """Answer a reviewer's open question. Questions come with people's verbs in full, so none is ever open yet:
-    raises 404, 409 `not-pending`, or 409 `no-question`."""
-    _own_pending(agent.pk, request_id)
-    raise Problem("no-question", "This request carries no open question with that id.")
 
 
 @verb

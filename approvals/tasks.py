@@ -12,8 +12,9 @@ from celery import shared_task
 from django.core.management import call_command
 from django.db import connection
 
-from approvals import expiry, idempotency
+from approvals import escalation, expiry, idempotency, reminders, stopping
 from approvals.notifications import forgetting, sending
+from approvals.replay import nightly
 from audit import refusals
 
 log = structlog.get_logger(__name__)
@@ -40,16 +41,50 @@ def alone(task: Callable[[], Any]) -> Callable[[], Any]:
 @shared_task(name="approvals.tasks.expire_due")
 @alone
 def expire_due() -> int:
-    """Deny what is overdue, batch after batch while batches are full."""
-    denied = 0
+    """Deny what is overdue."""
+    return _drained(expiry.expire_due, expiry.BATCH, "requests.expired")
+
+
+@shared_task(name="approvals.tasks.escalate_due")
+@alone
+def escalate_due() -> int:
+    """Open to another team what has waited long enough."""
+    return _drained(escalation.escalate_due, escalation.BATCH, "requests.escalated")
+
+
+@shared_task(name="approvals.tasks.remind_due")
+@alone
+def remind_due() -> int:
+    """Remind of what is half, or nine tenths, through its time."""
+    return _drained(reminders.remind_due, reminders.BATCH, "requests.reminded")
+
+
+def _drained(sweep: Callable[..., int], batch: int, event: str) -> int:
+    """Batch after batch while batches are full."""
+    swept = 0
     while True:
-        batch = expiry.expire_due(limit=expiry.BATCH)
-        denied += batch
-        if batch < expiry.BATCH:
+        taken = sweep(limit=batch)
+        swept += taken
+        if taken < batch:
             break
-    if denied:
-        log.info("requests.expired", count=denied)
-    return denied
+    if swept:
+        log.info(event, count=swept)
+    return swept
+
+
+@shared_task(name="approvals.tasks.withdraw_stopped")
+@alone
+def withdraw_stopped() -> int:
+    """Withdraw what waits, and void what was granted or allowed, from before the newest stop of all agents."""
+    done = stopping.end_stopped()
+    for act in (stopping.withdraw_stopped, stopping.void_stopped):
+        while batch := act(limit=stopping.BATCH):
+            done += batch
+            if batch < stopping.BATCH:
+                break
+    if done:
+        log.info("agents.stopped", count=done)
+    return done
 
 
 @shared_task(name="approvals.tasks.close_refusal_windows")
@@ -85,3 +120,10 @@ def send_notifications() -> int:
 def forget_old_notifications() -> int:
     """Delete deliveries that ended long ago."""
     return forgetting.forget_old()
+
+
+@shared_task(name="approvals.tasks.replay_log")
+@alone
+def replay_log() -> int:
+    """Tell every request once more from the log and hold it against the tables; the number of faults."""
+    return nightly.run().fault_count

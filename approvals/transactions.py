@@ -24,8 +24,8 @@ LOCK_LIMIT_SECONDS = 4  # sooner than the whole transaction's, whose end also en
 _BUSY = {"55P03", "57014", "25P03", "25P04", "40001", "40P01"}
 
 
-#: SQLSTATEs that our own triggers raise (migration 0002), and which promise each holds.
-_GUARDS = {"CS410": "late", "CS409": "transition", "CS422": "quorum"}
+#: SQLSTATEs that our own triggers raise, and which promise each holds.
+_GUARDS = {"CS410": "late", "CS409": "transition", "CS422": "quorum", "CS411": "stopped"}
 
 
 class Once(Protocol):
@@ -44,7 +44,8 @@ class Once(Protocol):
 class Guarded(Problem):
     """The database held one of its own promises against us: 503, nothing was done. `kind` says which one.
 
-    `late` an approval at or after its deadline, `transition` an illegal move, `quorum` an approval without its quorum.
+    `late` an approval at or after its deadline, `transition` an illegal move, `quorum` an approval without its quorum,
+    `stopped` an approval or a redemption for an agent that may not ask any more.
     """
 
     def __init__(self, kind: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from django.core import signing
@@ -18,7 +19,7 @@ from approvals import policies
 from approvals.display.digest import display_digest
 from approvals.display.view import View, build_view
 from approvals.errors import ChangedMeanwhile
-from approvals.models import Request
+from approvals.models import Question, Request
 from approvals.rules.ruling import Ruling
 
 TICKET_SECONDS = 60 * 60
@@ -45,26 +46,47 @@ class Ticket:
 
 def show(request: Request, *, full: bool = False) -> Shown:
     """The view of a request as it would be executed, and its display digest; with `full` nothing is cut."""
-    ruling = Ruling.from_json(request.ruling)
+    ruling = request.effective_ruling
+    return _shown(request, request.effective_parameters, request.effective_digest, ruling, full=full)
+
+
+def show_edit(request: Request, *, parameters: Any, parameters_digest: str, ruling: Ruling) -> Shown:
+    """The view that an edit will have, whole: who typed all of it has seen all of it."""
+    return _shown(request, parameters, parameters_digest, ruling, full=True)
+
+
+def _shown(request: Request, parameters: Any, parameters_digest: str, ruling: Ruling, *, full: bool) -> Shown:
     pack = policies.version(request.policy_id).pack
+    answers = [one for one in questions_of(request) if one.answered_at is not None]
     view = build_view(
         pack.catalogue.get(request.action) if pack is not None else None,
         action_name=request.action,
         resource=request.resource,
-        parameters=request.effective_parameters,
+        parameters=parameters,
         agent_slug=request.agent.slug,
         risk=ruling.risk_shown,
-        valid_seconds=request.valid_seconds,
+        valid_seconds=ruling.valid_seconds,
         summary=request.summary,
         rationale=request.rationale,
+        answers=[(one.text, one.answer_text or "") for one in answers],
         full=full,
     )
-    return Shown(view, display_digest(view, request.effective_digest), basis_of(request))
+    return Shown(view, display_digest(view, parameters_digest), _basis(request, len(answers)))
+
+
+def questions_of(request: Request) -> list[Question]:
+    """The questions about a request, oldest first, with who asked; one query."""
+    return list(request.questions.select_related("asked_by").order_by("asked_at", "id"))
 
 
 def basis_of(request: Request) -> tuple[object, ...]:
-    """All of a request that its view is made from and that may change; the rest of what was filed never does."""
-    return (request.pk, request.effective_digest, request.policy_id, request.valid_seconds, request.agent.slug)
+    """All of a request that its view is made from and that may change; the rest of what was filed never does. An
+    answer never changes either, so their number says them all. One query."""
+    return _basis(request, request.questions.filter(answered_at__isnull=False).count())
+
+
+def _basis(request: Request, answers: int) -> tuple[object, ...]:
+    return (request.pk, request.effective_digest, request.amended_at, request.policy_id, request.agent.slug, answers)
 
 
 def show_by_digest(request_id: UUID, digest: str) -> Shown | None:

@@ -7,6 +7,7 @@ import warnings
 
 from celery import Celery
 from celery.platforms import SecurityWarning
+from celery.schedules import crontab
 from celery.signals import beat_init, worker_ready, worker_shutting_down
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -45,9 +46,14 @@ def _every(seconds: float, task: str) -> dict[str, object]:
 
 app.conf.beat_schedule = {
     "default denial": _every(1, "approvals.tasks.expire_due"),
+    "stopped agents": _every(1, "approvals.tasks.withdraw_stopped"),
+    "escalations": _every(1, "approvals.tasks.escalate_due"),
+    "reminders": _every(1, "approvals.tasks.remind_due"),
     "notifications": _every(1, "approvals.tasks.send_notifications"),
     "old notifications": _every(3600, "approvals.tasks.forget_old_notifications"),
     "counted refusals": _every(10, "approvals.tasks.close_refusal_windows"),
     "remembered answers": _every(3600, "approvals.tasks.forget_old_answers"),
     "old sessions": _every(3600, "approvals.tasks.forget_old_sessions"),
+    # By the clock and not by an interval, which would begin anew with each start of the beat.
+    "replay of the log": {**_every(3600, "approvals.tasks.replay_log"), "schedule": crontab(hour="2", minute="30")},
 }

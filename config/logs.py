@@ -8,7 +8,7 @@ import re
 import structlog
 
 # What follows signs its holder in, or nearly.
-_KEYS = re.compile(r"(/accounts/(?:password/reset/key|confirm-email|login/code/confirm)/)[^/\s\"'?]+")
+_KEYS = re.compile(r"(/accounts/(?:setup|password/reset/key|confirm-email|login/code/confirm)/)[^/\s\"'?]+")
 
 
 def without_keys(logger: object, method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:

@@ -37,18 +37,31 @@ SELECT status, count(*) FROM approvals_request
  WHERE decided_at > now() - interval '1 hour' GROUP BY status
 """
 _PENDING = """
-SELECT CASE WHEN risk_unknown THEN 'unknown' ELSE risk END, count(*),
+SELECT CASE WHEN standing_risk_unknown THEN 'unknown' ELSE standing_risk END, count(*),
        extract(epoch FROM clock_timestamp() - min(created_at)),
        count(*) FILTER (WHERE expires_at <= clock_timestamp()),
        coalesce(extract(epoch FROM clock_timestamp() - min(expires_at)
-                                   FILTER (WHERE expires_at <= clock_timestamp())), 0)
+                                   FILTER (WHERE expires_at <= clock_timestamp())), 0),
+       count(*) FILTER (WHERE undecidable IS NOT NULL AND expires_at > clock_timestamp())
   FROM approvals_request WHERE status = 'pending' GROUP BY 1
 """
+# What was told to nobody yet, and what a receiver has not taken though it was due; each by a partial index.
+_OUTBOX = """
+SELECT (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(at)), 0) FROM approvals_notice
+         WHERE addressed_at IS NULL),
+       (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(due_at)), 0) FROM approvals_delivery
+         WHERE state = 'waiting' AND due_at <= clock_timestamp())
+"""
+_UNSENT = """
+SELECT channel, count(*) FROM approvals_delivery
+ WHERE state = 'failed' AND ended_at > now() - interval '1 hour' GROUP BY channel
+"""
+_CHANNELS = ("email", "webhook", "chat")
 
 
 class _Now(Collector):
     def collect(self) -> Iterator[Metric]:
-        """The families, from four queries."""
+        """The families, each from one query."""
         with connection.cursor() as cursor:
             cursor.execute(_ESTIMATE)
             (estimate,) = cursor.fetchone()
@@ -56,6 +69,10 @@ class _Now(Collector):
             by_status = cursor.fetchall()
             cursor.execute(_PENDING)
             pending = cursor.fetchall()
+            cursor.execute(_OUTBOX)
+            untold, undelivered = cursor.fetchone()
+            cursor.execute(_UNSENT)
+            unsent = dict.fromkeys(_CHANNELS, 0) | dict(cursor.fetchall())
         yield GaugeMetricFamily("countersign_requests", "Requests filed, PostgreSQL's estimate.", float(estimate))
         ended = GaugeMetricFamily(
             "countersign_requests_ended_last_hour", "Requests that ended within the hour, by how.", labels=["status"]
@@ -70,12 +87,26 @@ class _Now(Collector):
             "countersign_unswept_requests", "Denied by default, not yet swept.", labels=["risk"]
         )
         late = GaugeMetricFamily("countersign_sweep_late_seconds", "How long the oldest has not been.", labels=["risk"])
-        for risk, count, oldest, unswept, lateness in pending:
+        undecidable = GaugeMetricFamily(
+            "countersign_undecidable_requests", "Of those that wait, which nobody can decide.", labels=["risk"]
+        )
+        for risk, count, oldest, unswept, lateness, hopeless in pending:
             depth.add_metric([risk], count)
             age.add_metric([risk], float(oldest))
             overdue.add_metric([risk], unswept)
             late.add_metric([risk], float(lateness))
-        yield from (depth, age, overdue, late)
+            undecidable.add_metric([risk], hopeless)
+        yield from (depth, age, overdue, late, undecidable)
+        yield GaugeMetricFamily("countersign_outbox_oldest_seconds", "Since what nobody was told of.", float(untold))
+        yield GaugeMetricFamily(
+            "countersign_delivery_late_seconds", "How long the oldest due message has not gone.", float(undelivered)
+        )
+        failed = GaugeMetricFamily(
+            "countersign_deliveries_failed_last_hour", "Messages given up within the hour.", labels=["channel"]
+        )
+        for channel, count in unsent.items():
+            failed.add_metric([channel], count)
+        yield failed
         log = health.status()
         yield GaugeMetricFamily("countersign_log_lag_seconds", "Age of the oldest unsealed entry.", log.lag_seconds)
         yield GaugeMetricFamily("countersign_log_size", "Leaves in the evidence log.", log.size)

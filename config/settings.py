@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
 from environs import Env
+from environs.exceptions import EnvError
 
 from config.logs import configuration as logging_configuration
 
@@ -39,6 +40,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "allauth.mfa",
     "rest_framework",
     "drf_spectacular",
@@ -171,7 +173,7 @@ AUDIT_ORIGIN_HOST = env.str("AUDIT_ORIGIN_HOST", urlsplit(BASE_URL).hostname or 
 # -- people -----------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # an address is unique whatever its case, by a constraint the check can't see
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["config.signed_in.Backend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -196,6 +198,16 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # an address is the administrator's word: nobody registers one
 MFA_TOTP_ISSUER = "Countersign"
 MFA_TOTP_TOLERANCE = 1  # a code read just before it turned over, or a phone half a minute off; each is good once
+# -- and through the organisation's own provider, where one is set (`accounts.oidc`)
+OIDC_ISSUER = env.str("OIDC_ISSUER", "").rstrip("/")
+OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", "")
+OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", "")
+OIDC_NAME = env.str("OIDC_NAME", "your organisation")  # as the button has it: Sign in with …
+if OIDC_ISSUER and not (
+    OIDC_ISSUER.startswith("https://") or urlsplit(OIDC_ISSUER).hostname in ("localhost", "127.0.0.1")
+):
+    raise EnvError("OIDC_ISSUER must begin with https://")
+SOCIALACCOUNT_ADAPTER = "accounts.oidc.PeopleOnly"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

@@ -16,6 +16,7 @@ urlpatterns = [
     path("accounts/2fa/totp/qr.svg", totp_qr, name="totp_qr"),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("preferences/theme/", pages.theme, name="theme"),
+    path("", include("accounts.web.urls")),
     path("", include("approvals.web.urls")),
     path("api/v1/", include("approvals.api.urls")),
     path("healthz", health.healthz),

@@ -85,6 +85,7 @@ class Helpdesk:
         """Hold the line until the request is final; with `--wait`, take it back when that time is over."""
         path = f"/requests/{job.request['id']}"
         job.request, job.etag = self.client.get(path)
+        self.answer(job)  # a run that begins again may find a question open
         while job.request["status"] not in FINAL:
             left = HOLD if self.wait is None else self.wait - (time.monotonic() - job.asked_at)
             if left <= 0:
@@ -108,7 +109,8 @@ class Helpdesk:
             job.request, job.etag = self.client.get(path)
 
     def answer(self, job: Job) -> None:
-        """Answer a reviewer's question with what the ticket says: the agent knows no more."""
+        """Answer a reviewer's question with what the ticket says, and say that the agent knows no more: what it does
+        not know it does not make up."""
         question = job.request.get("question")
         if question is None or question["answer"] is not None:
             return
@@ -116,7 +118,7 @@ class Helpdesk:
         try:
             job.request = self.client.post(
                 f"/requests/{job.request['id']}/answer",
-                {"question": question["id"], "text": job.ticket["text"]},
+                {"question": question["id"], "text": f"The ticket says: {job.ticket['text']} I know no more."},
                 key=f"answer-{question['id']}",
             )
         except Refused as refused:
@@ -143,7 +145,7 @@ class Helpdesk:
         """Hand an approval to the executor, once more with a fresh grant where the first had lapsed on the way."""
         number = job.ticket["id"]
         if job.request["decision"]["amended"]:
-            say(number, "approved with changes; what people wrote is done, not what was asked")
+            say(number, f"approved with changes, and that is done, not what was asked: {changes(job.request)}")
         done = None
         for _ in range(2):
             job.request, job.etag = self.client.get(f"/requests/{job.request['id']}")
@@ -173,6 +175,13 @@ NEXT = {
 def say(number: str, text: str) -> None:
     """One line for whoever watches."""
     print(f"{datetime.now(UTC):%H:%M:%S}  {number:<7} {text}", flush=True)
+
+
+def changes(request: dict[str, Any]) -> str:
+    """What people changed of an approved request, name by name."""
+    asked, approved = request["parameters"], request["decision"]["parameters"]
+    names = [name for name in {**asked, **approved} if asked.get(name) != approved.get(name)]
+    return ", ".join(f"{name} {json.dumps(asked.get(name))} → {json.dumps(approved.get(name))}" for name in names)
 
 
 def clock(moment: str) -> str:

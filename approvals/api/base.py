@@ -75,7 +75,7 @@ class Endpoint(APIView):
             if isinstance(data.get(name), (dict, list)):
                 errors += parameter_errors(data[name], at=(name,))
         if errors:
-            raise Problem("invalid", "The body does not fit.", errors=errors)
+            raise Problem("invalid", "What was sent does not fit.", errors=errors)
         parsed = serializer(data=data)
         parsed.is_valid(raise_exception=True)
         fields: dict[str, Any] = parsed.validated_data

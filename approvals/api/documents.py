@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from approvals import grants
-from approvals.models import Grant, Outcome
+from approvals.models import Grant, Outcome, Request
 from approvals.queries import Seen
 from approvals.states import Status
 from audit.canonical import timestamp
@@ -21,10 +21,13 @@ def _time(moment: datetime | None) -> str | None:
 
 
 def _grant_of(seen: Seen) -> Grant | None:
-    """The grant, unless the log was forked since it was issued."""
+    """The grant, unless the log was forked or all agents were stopped since it was issued."""
     grant: Grant | None = getattr(seen.request, "grant", None)
     forks: int = seen.request.log_forks  # type: ignore[attr-defined]  # annotated by queries.requests
-    return grant if grant is not None and grant.fork >= (forks or 0) else None
+    stops: int = seen.request.stops  # type: ignore[attr-defined]  # likewise
+    if grant is None or grant.fork < (forks or 0) or grant.epoch < stops:
+        return None
+    return grant
 
 
 def request_document(seen: Seen) -> dict[str, Any]:
@@ -43,7 +46,7 @@ def request_document(seen: Seen) -> dict[str, Any]:
         "context": request.context,
         "created_at": timestamp(request.created_at),
         "expires_at": timestamp(request.expires_at),
-        "question": None,
+        "question": _question(request),
         "decision": _decision(seen),
         "grant": _token(seen),
         "outcome": None
@@ -54,6 +57,22 @@ def request_document(seen: Seen) -> dict[str, Any]:
             "detail": json.loads(outcome.detail_text) if outcome.detail_text is not None else None,
             "reported_at": timestamp(outcome.reported_at),
         },
+    }
+
+
+def _question(request: Request) -> dict[str, Any] | None:
+    """The newest question, and its answer; who asked is nobody's to learn."""
+    newest: dict[str, Any] | None = request.newest_question  # type: ignore[attr-defined]  # annotated by queries.requests
+    if newest is None:
+        return None
+    answered = newest["answered_at"] is not None
+    return {
+        "id": newest["id"],
+        "text": newest["text"],
+        "asked_at": _time(datetime.fromisoformat(newest["asked_at"])),
+        "answer": {"text": newest["answer_text"], "at": _time(datetime.fromisoformat(newest["answered_at"]))}
+        if answered
+        else None,
     }
 
 
@@ -69,7 +88,7 @@ def _decision(seen: Seen) -> dict[str, Any] | None:
         "retry": seen.retry,
         "stop": request.stop,
         "parameters": request.effective_parameters if approved else None,
-        "amended": approved and request.amended_text is not None,
+        "amended": approved and request.is_amended,
         "valid_until": _time(request.valid_until),
     }
 

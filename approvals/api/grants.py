@@ -16,6 +16,7 @@ from approvals.api.base import Endpoint
 from approvals.api.schema import described
 from approvals.idempotency import Answer, OncePerKey
 from approvals.redemption import Redeemed
+from approvals.transactions import Guarded
 from audit.canonical import timestamp
 
 
@@ -54,13 +55,18 @@ class Redeem(Endpoint):
         fields = self.body(serializers.RedeemInput)
 
         def redeem(once: OncePerKey | None) -> Redeemed:
-            return redemption.redeem.under(once)(
-                credential=credential,
-                token=fields["grant"],
-                parameters=fields["parameters"],
-                action=fields.get("action"),
-                resource=fields.get("resource"),
-            )
+            try:
+                return redemption.redeem.under(once)(
+                    credential=credential,
+                    token=fields["grant"],
+                    parameters=fields["parameters"],
+                    action=fields.get("action"),
+                    resource=fields.get("resource"),
+                )
+            except Guarded as guarded:
+                if guarded.kind != "stopped":
+                    raise
+                raise redemption.lapsed() from guarded  # stopped between the check and the commit
 
         response = self.answer_once(redeem, _answer)
         if response.status_code == 200 and "Idempotency-Replayed" in response.headers:

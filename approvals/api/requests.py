@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from agents.models import Scope
 from agents.problems import Problem
 from agents.wire import dumps
-from approvals import access, queries
+from approvals import access, queries, questions
 from approvals import requests as verbs
 from approvals.api import serializers
 from approvals.api.base import Endpoint, OneMediaType, parse_id
@@ -204,7 +204,7 @@ class RequestAnswer(Endpoint):
         agent, request_id = self.agent, parse_id(id)
         fields = self.body(serializers.AnswerInput)
         return self.answer_once(
-            lambda once: verbs.answer.under(once)(
+            lambda once: questions.answer.under(once)(
                 agent=agent, request_id=request_id, question=fields["question"], text=fields["text"]
             ),
             _fresh,

@@ -99,12 +99,18 @@ class Closed(serializers.Serializer[dict[str, Any]]):
     """A body with no other members than the declared: a misspelt field is an error, not a silence."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
-        """As DRF, after refusing unknown members."""
-        if isinstance(data, dict):
-            unknown = {name: ["This field is not known."] for name in data if name not in self.fields}
-            if unknown:
-                raise serializers.ValidationError(unknown)
-        return dict(super().to_internal_value(data))
+        """As DRF, and unknown members are errors beside the others."""
+        names = data if isinstance(data, dict) else ()
+        unknown: dict[str, Any] = {name: ["This field is not known."] for name in names if name not in self.fields}
+        try:
+            fields = dict(super().to_internal_value(data))
+        except serializers.ValidationError as error:
+            if not isinstance(error.detail, dict):
+                raise
+            raise serializers.ValidationError({**unknown, **error.detail}) from error
+        if unknown:
+            raise serializers.ValidationError(unknown)
+        return fields
 
 
 class ParametersField(Members):

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from accounts import people, second_factor
-from accounts.models import Role, Team, User
+from accounts import delegations, people, second_factor, two_people
+from accounts.acting import Acting
+from accounts.models import RightsChange, Role, Team, User
 from agents import registration
 from agents.models import Scope
-from approvals import policies
+from approvals import policies, queries
 from approvals.demo.past import WITH_APP, Past
-from audit.entries import Party
+from audit.entries import Authentication, Party
 from audit.health import assert_log_is_live
 
 BY = Party("system", "demo")
@@ -75,7 +76,13 @@ def make(files: dict[str, str], *, say: Callable[[str], None]) -> Demo:
             sign_in["totp"] = base64.b32encode(secrets.token_bytes(20)).decode()
             second_factor.give_totp(user=cast[login], secret=sign_in["totp"])
         demo.users.append(sign_in)
+    _propose_a_role(cast["admin1"], cast["leader1"])
     policies.bootstrap(files=files, by=BY)
+    away_from = queries.clock() + timedelta(days=7)
+    delegations.name(
+        by=cast["finance2"], delegator=cast["finance2"], delegate=cast["leader1"], starts_at=away_from,
+        ends_at=away_from + timedelta(days=5), reason="Family leave",
+    )  # fmt: skip
     agent = registration.register_agent(
         by=BY,
         slug="helpdesk",
@@ -104,6 +111,17 @@ def _person(login: str, name: str, password: str, team: Team | None, roles: tupl
     for role in roles:
         people.give_role(by=BY, user=user, role=role)
     return user
+
+
+def _propose_a_role(by: User, person: User) -> None:
+    """Something for the second administrator to confirm on /people/."""
+    two_people.propose(
+        by=Acting(by, Authentication(method="password", at=queries.clock())),
+        person_id=person.pk,
+        kind=RightsChange.Kind.GIVE,
+        role=Role.POLICY_ACTIVATOR,
+        reason="Covers for Ada in December.",
+    )
 
 
 def _await_sealer() -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 from accounts.models import User
 from agents.models import Agent, Credential
-from approvals import decisions, expiry, grants, queries, redemption, requests, viewing
+from approvals import decisions, expiry, grants, queries, questions, redemption, requests, viewing
 from approvals.models import Request
+from approvals.payloads import canonical
 from approvals.states import Status
 from audit.entries import Authentication
 
@@ -110,6 +111,9 @@ class Past:
             ),
         )
 
+        for fate in ("edit", "ask", "answer"):  # a colleague's change to look at, and what the agent was asked
+            yield fate, self._deed("half")
+
     def _deed(self, fate: str) -> requests.Filing:
         order = self.dice.randrange(1000, 9999)
         kind = self.dice.choices(("refund", "large", "mail", "export"), (40, 18, 34, 8))[0]
@@ -195,18 +199,35 @@ class Past:
             refuser = {"high": "finance1", "critical": "privacy1"}.get(request.risk, "support2")
             why = self.dice.choice(_REFUSALS[request.action])
             self._decide(self.cast[refuser], request, "reject", why)
+        elif fate == "edit":
+            less = {**request.parameters, "amount_cents": request.parameters["amount_cents"] - 1_500}
+            why = "Shipping is not refunded: the rest is as our records have it."
+            self._decide(self.cast["finance1"], request, "approve", why, parameters=canonical(less))
+        elif fate in ("ask", "answer"):
+            self._ask(self.cast["finance1"], request, answered=fate == "answer")
         elif fate == "withdraw":
             requests.withdraw(agent=self.agent, request_id=request.pk, reason="The customer solved it.")
         if fate == "redeem":
             self._redeem(request)
 
-    def _decide(self, person: User, request: Request, verdict: str, why: str) -> None:
+    def _ask(self, person: User, request: Request, *, answered: bool) -> None:
+        asked = questions.ask(
+            person=person,
+            request_id=request.pk,
+            text="Which articles of the order does this pay back?",
+            auth=Authentication("demo", queries.clock()),
+        )
+        if answered:
+            text = "The ticket names the table and both chairs. More than that I do not know."
+            questions.answer(agent=self.agent, request_id=request.pk, question=str(asked.pk), text=text)
+
+    def _decide(self, person: User, request: Request, verdict: str, why: str, *, parameters: str | None = None) -> None:
         now = queries.clock()
         shown = viewing.show(request)
         ticket = viewing.issue_ticket(request, shown, person=person, session_key="demo", at=now)
         critical = verdict == "approve" and request.risk == "critical"
         fact = shown.view.salient.canonical if critical and shown.view.salient else ""
-        form = decisions.Form(verdict, why, "", "", shown.display_digest, ticket, fact)
+        form = decisions.Form(verdict, why, "", "", shown.display_digest, ticket, fact, parameters)
         decisions.decide(
             person=person,
             session_key="demo",

@@ -6,6 +6,7 @@ no database, no clock: the same request gives the same view, and so the same dig
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from approvals.rules.catalogue import Action
 from approvals.rules.values import JSON, resolve
 
 # Part of every display digest and of the evidence: raise it whenever the same request would look otherwise.
-VIEW_VERSION = "countersign-view-1"
+VIEW_VERSION = "countersign-view-2"
 
 RAW_AT_MOST = 20_000  # characters of the raw view on the page; the rest is on the full one
 
@@ -39,7 +40,7 @@ class View:
 
     `rows` are the parameters the catalogue knows, `unknown` those it does not; every JSON pointer stands in
     one of them. `shown_characters` is less than `characters` when something was cut: high risk cannot be
-    approved until the rest was opened (`truncated`).
+    approved until the rest was opened (`truncated`). `answers` are questions with what the agent answered.
     """
 
     version: str
@@ -64,6 +65,7 @@ class View:
     raw_shown_characters: int
     summary: Runs
     rationale: Runs
+    answers: tuple[tuple[Runs, Runs], ...] = ()
 
     @property
     def truncated(self) -> bool:
@@ -114,12 +116,14 @@ def build_view(
     valid_seconds: int,
     summary: str = "",
     rationale: str = "",
+    answers: Sequence[tuple[str, str]] = (),
     full: bool = False,
 ) -> View:
     """What is shown of a request.
 
     `action` is the catalogue's entry, None where there is none (the reach is then unknown); `risk` is
-    `Ruling.risk_shown`; with `full` nothing is cut. Deterministic: the same arguments, the same view.
+    `Ruling.risk_shown`; `answers` pairs each answered question with its answer; with `full` nothing is cut.
+    Deterministic: the same arguments, the same view.
     """
     facts = Facts(parameters, resource, agent_slug)
     text = canonical(parameters)
@@ -150,6 +154,10 @@ def build_view(
         raw_shown_characters=raw_shown,
         summary=make_visible(summary),
         rationale=make_visible(rationale, multiline=True),
+        answers=tuple(
+            (make_visible(question, multiline=True), make_visible(answer, multiline=True))
+            for question, answer in answers
+        ),
     )
 
 

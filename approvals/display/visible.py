@@ -110,6 +110,16 @@ def _too_many(character: str, count: int) -> bool:
     return (character == " " and count > _SPACES_AT_MOST) or (character == "\n" and count > _BREAKS_AT_MOST)
 
 
+def is_unseen(character: str) -> bool:
+    """Whether this character, alone, would not be seen as what it is where it stands among others: control, format,
+    an odd space, a mark that piles up, or right-to-left."""
+    return (
+        _is_unseen(character, False)
+        or unicodedata.category(character)[0] == "M"
+        or unicodedata.bidirectional(character) in ("R", "AL", "AN")
+    )
+
+
 @lru_cache(maxsize=4096)
 def _is_unseen(character: str, multiline: bool) -> bool:
     if character == "\n":

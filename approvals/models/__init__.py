@@ -1,9 +1,14 @@
-"""The rows of approvals: requests, decisions, grants, policy versions, remembered answers, notices. No verbs here."""
+"""The rows of approvals: requests, decisions, questions, grants, policy versions, allowances, answers, notices.
 
+No verbs here.
+"""
+
+from approvals.models.allowance import Allowance, AllowanceAgreement, AllowanceUse
 from approvals.models.decision import Decision, Seat
 from approvals.models.grant import Grant, SigningKey
 from approvals.models.idempotency import RememberedAnswer
 from approvals.models.notification import (
+    TO_OVERSEERS,
     TO_PEOPLE,
     Delivery,
     Event,
@@ -14,11 +19,16 @@ from approvals.models.notification import (
     WebhookSecret,
 )
 from approvals.models.policy import PolicyActivation, PolicyVersion
+from approvals.models.question import Question
 from approvals.models.request import Activity, Outcome, Request
 
 __all__ = [
+    "TO_OVERSEERS",
     "TO_PEOPLE",
     "Activity",
+    "Allowance",
+    "AllowanceAgreement",
+    "AllowanceUse",
     "Decision",
     "Delivery",
     "Event",
@@ -29,6 +39,7 @@ __all__ = [
     "PolicyActivation",
     "PolicyVersion",
     "Preference",
+    "Question",
     "RememberedAnswer",
     "Request",
     "Seat",

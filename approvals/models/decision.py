@@ -26,8 +26,13 @@ class Decision(models.Model):
     note = models.TextField(blank=True)  # for colleagues and auditors; never sent to the agent
     reason_code = models.CharField(max_length=30, blank=True)
     teams = models.JSONField()  # slugs of the teams the person sat in then
-    display_digest = models.CharField(max_length=71)  # of the page they decided on
-    parameters_digest = models.CharField(max_length=71)  # of what that page showed
+    # For whom they decided too: [{"delegation": id, "person": the delegator's, "teams": those the delegator sat in}]
+    delegated_from = models.JSONField(default=list, db_default=models.Value([], output_field=models.JSONField()))
+    display_digest = models.CharField(max_length=71)  # of the page they decided on; of their edit, where they made one
+    parameters_digest = models.CharField(max_length=71)  # of what that page showed, or of their edit
+    edited_from = models.CharField(
+        max_length=71, blank=True, db_default="", default=""
+    )  # with an edit: display digest of the page it began from
     view_nonce = models.CharField(max_length=32, unique=True)  # one page view, one decision
     opened_at = models.DateTimeField()  # when that page was opened
     auth_method = models.CharField(max_length=40)

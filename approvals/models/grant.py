@@ -21,6 +21,7 @@ class Grant(models.Model):
     valid_until = models.DateTimeField()
     level = models.CharField(max_length=8)  # the risk it was approved at: the stricter of filing and decision
     fork = models.PositiveIntegerField()  # forks of the log declared before it; a later one voids it
+    epoch = models.PositiveIntegerField(db_default=0)  # stops of all agents begun before it; a later one voids it
     redeemed_at = models.DateTimeField(null=True)
     redeemed_by = models.ForeignKey(Credential, on_delete=models.PROTECT, null=True, related_name="+")
     voided_at = models.DateTimeField(null=True)
@@ -31,6 +32,13 @@ class Grant(models.Model):
                 condition=Q(redeemed_at__isnull=True, redeemed_by__isnull=True)
                 | Q(redeemed_at__isnull=False, redeemed_by__isnull=False),
                 name="a_redemption_has_a_redeemer",
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=["valid_until", "epoch"],
+                condition=Q(redeemed_at__isnull=True, voided_at__isnull=True),
+                name="grants_unspent",
             ),
         )
 

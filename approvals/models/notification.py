@@ -18,7 +18,8 @@ from approvals.models.request import Request
 
 
 class Event(StrEnum):
-    """What can be told, as webhooks spell it; never renamed. The first three are told to people too."""
+    """What can be told, as webhooks spell it; never renamed. The first three are told to those whose
+    turn it is too, the last to those who can mend it."""
 
     PENDING = "request.pending"
     REMINDER = "request.reminder"
@@ -28,9 +29,11 @@ class Event(StrEnum):
     EXPIRED = "request.expired"
     BLOCKED = "request.blocked"
     WITHDRAWN = "request.withdrawn"
+    UNDECIDABLE = "request.undecidable"
 
 
 TO_PEOPLE: frozenset[Event] = frozenset({Event.PENDING, Event.REMINDER, Event.ESCALATED})
+TO_OVERSEERS: frozenset[Event] = frozenset({Event.UNDECIDABLE})  # administrators and leadership
 
 
 class Notice(models.Model):

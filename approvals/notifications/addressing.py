@@ -12,10 +12,10 @@ from django.db import connection
 from uuid_utils.compat import uuid7
 
 from approvals import queries
-from approvals.models import TO_PEOPLE, Delivery, Event, Notice, Preference, Request, Webhook
+from approvals.models import TO_OVERSEERS, TO_PEOPLE, Delivery, Event, Notice, Preference, Request, Webhook
 from approvals.notifications.preferences import DEFAULT_WINDOW
 from approvals.notifications.retries import GIVE_UP_AFTER
-from approvals.notifications.turns import Turn, turns_of
+from approvals.notifications.turns import Turn, overseers, turns_of
 from approvals.transactions import verb
 
 BATCH = 200
@@ -69,25 +69,27 @@ def address(*, limit: int = BATCH) -> int:
 
 def due_at(request: Request, window: timedelta, now: datetime) -> datetime:
     """When what is gathered leaves: at once for critical, else after the window, or a quarter of the time left."""
-    if request.risk == "critical":
+    if request.effective_risk == "critical":
         return now
     return now + min(window, max((request.expires_at - now) / _OF_THE_TIME_LEFT, timedelta()))
 
 
 def _to_people(notices: Sequence[Notice], turns: dict[UUID, Turn], now: datetime) -> None:
-    everybody = {person for turn in turns.values() for person in turn.people}
+    overseeing = overseers() if any(notice.event in TO_OVERSEERS for notice in notices) else frozenset()
+    everybody = {person for turn in turns.values() for person in turn.people} | overseeing
     wishes = {wish.person_id: wish for wish in Preference.objects.filter(person__in=everybody)}
     told = _told_before({n.request_id for n in notices if n.event == Event.ESCALATED})
     letters: dict[UUID, _Letter] = {}
     for notice in notices:
+        alarm = notice.event in TO_OVERSEERS
         turn = turns.get(notice.request_id) if notice.event in TO_PEOPLE else None
-        for person in turn.people if turn else ():
+        for person in overseeing if alarm else turn.people if turn else ():
             wish = wishes.get(person)
             again = notice.event == Event.ESCALATED and (notice.request_id, person) in told
             if again or (wish is not None and not wish.email):
                 continue
             window = timedelta(seconds=wish.window_seconds) if wish is not None else DEFAULT_WINDOW
-            due = due_at(notice.request, window, now)
+            due = now if alarm else due_at(notice.request, window, now)
             letters.setdefault(person, _Letter(due)).add(notice, due)
     rows = sorted(letters.items())  # in one order, so that two processes cannot lock each other out
     made = _insert(_TO_A_PERSON, "email", [(Delivery.Channel.EMAIL, person, "", one.due) for person, one in rows])

@@ -24,12 +24,14 @@ _ORDER = {"critical": 0, "unknown": 1, "high": 2, "medium": 3}
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One request as it is told: texts are visible and safe to print, `deadline` is aware."""
+    """One request as it is told: texts are visible and safe to print, `deadline` is aware. `alarm`: nobody can decide
+    it."""
 
     title: str
     risk: str  # critical, high, medium, low, unknown
     deadline: datetime
     link: str
+    alarm: bool = False
 
 
 def lines_of(requests: Iterable[Request]) -> list[Line]:
@@ -41,6 +43,21 @@ def lines_of(requests: Iterable[Request]) -> list[Line]:
         for request in found
     ]
     return sorted(lines, key=lambda line: (_ORDER.get(line.risk, 4), line.deadline))
+
+
+def alarms_of(requests: Iterable[Request]) -> list[Line]:
+    """A line each of those that nobody can decide, soonest deadline first. They go to people who see a request masked,
+    so the act is named without its parameters."""
+    lines = [
+        Line(_masked(request), request.shown_risk, request.expires_at, link_of(request), alarm=True)
+        for request in requests
+    ]
+    return sorted(lines, key=lambda line: line.deadline)
+
+
+def _masked(request: Request) -> str:
+    said = _("%(action)s on %(resource)s") % {"action": request.action, "resource": request.resource}
+    return unlinked(plain_visible(said))
 
 
 def link_of(request: Request) -> str:
@@ -76,19 +93,34 @@ def risk_word(risk: str) -> str:
 
 
 def subject(lines: Sequence[Line]) -> str:
-    """`Critical: Delete backup …` for one; for more how many, and how many critical."""
-    if len(lines) == 1:
-        return f"{risk_word(lines[0].risk)}: {lines[0].title}"
-    said = ngettext("%(n)s request waits for you", "%(n)s requests wait for you", len(lines)) % {"n": len(lines)}
-    critical = sum(line.risk == "critical" for line in lines)
-    return said + (_(", %(n)s critical") % {"n": critical} if critical else "")
+    """`Critical: Delete backup …` for one; for more how many, and how many critical; and first of all what nobody can
+    decide."""
+    alarms = [line for line in lines if line.alarm]
+    turns = [line for line in lines if not line.alarm]
+    said = []
+    if alarms:
+        said.append(
+            _("Nobody can decide: %(title)s") % {"title": alarms[0].title}
+            if len(alarms) == 1
+            else ngettext("%(n)s request that nobody can decide", "%(n)s requests that nobody can decide", len(alarms))
+            % {"n": len(alarms)}
+        )
+    if len(turns) == 1:
+        said.append(f"{risk_word(turns[0].risk)}: {turns[0].title}")
+    elif turns:
+        waits = ngettext("%(n)s request waits for you", "%(n)s requests wait for you", len(turns)) % {"n": len(turns)}
+        critical = sum(line.risk == "critical" for line in turns)
+        said.append(waits + (_(", %(n)s critical") % {"n": critical} if critical else ""))
+    return "; ".join(said)
 
 
 def paragraph(line: Line) -> str:
     """A request in three lines of plain text."""
-    by = _("Decide by %(when)s UTC; without a decision it is denied.") % {
-        "when": f"{line.deadline.astimezone(UTC):%Y-%m-%d %H:%M}"
-    }
+    when = {"when": f"{line.deadline.astimezone(UTC):%Y-%m-%d %H:%M}"}
+    if line.alarm:
+        by = _("No one can decide this by %(when)s UTC, and then it is denied. The page says what is missing.") % when
+    else:
+        by = _("Decide by %(when)s UTC; without a decision it is denied.") % when
     return f"{risk_word(line.risk)}: {line.title}\n{by}\n{line.link}"
 
 

@@ -14,14 +14,14 @@ from django.db import connection
 
 from approvals import queries
 from approvals.lifecycle import SYSTEM
-from approvals.models import TO_PEOPLE, Delivery, Notice, Request, Webhook
+from approvals.models import TO_OVERSEERS, TO_PEOPLE, Delivery, Notice, Request, Webhook
 from approvals.notifications import addressing, endpoints
 from approvals.notifications.chat import transport as chat
 from approvals.notifications.email import transport as email
 from approvals.notifications.errors import Gone, NotSent
-from approvals.notifications.messages import lines_of, payload
+from approvals.notifications.messages import alarms_of, lines_of, payload
 from approvals.notifications.retries import pause_after, quiet_after
-from approvals.notifications.turns import turns_of
+from approvals.notifications.turns import overseers, still_undecidable, turns_of
 from approvals.notifications.webhook import transport as webhook
 from approvals.transactions import verb
 from audit.entries import Draft, Party, record_many
@@ -126,12 +126,12 @@ def attempt(delivery: Delivery) -> None:
 def _send(delivery: Delivery) -> int | None:
     if delivery.webhook is not None:
         return _to_webhook(delivery, delivery.webhook)
-    requests = _still_theirs(delivery)
-    if not requests:
+    lines = lines_of(_still_theirs(delivery)) + alarms_of(_still_undecidable(delivery))
+    if not lines:
         raise Overtaken
     if delivery.person is not None:
-        return email.send(delivery.pk, delivery.person.email, lines_of(requests))
-    chat.send(delivery.room, lines_of(requests))
+        return email.send(delivery.pk, delivery.person.email, lines)
+    chat.send(delivery.room, lines)
     return None
 
 
@@ -143,6 +143,13 @@ def _still_theirs(delivery: Delivery) -> list[Request]:
         everywhere = delivery.room == addressing.EVERY_ROOM
         return [turn.request for turn in turns if everywhere or delivery.room in turn.teams]
     return [turn.request for turn in turns if delivery.person_id in turn.people]
+
+
+def _still_undecidable(delivery: Delivery) -> list[Request]:
+    """The requests of this letter that nobody can decide, where its receiver is one who is told of it."""
+    told = delivery.notices.filter(event__in=[event.value for event in TO_OVERSEERS])
+    ids = set(told.values_list("request_id", flat=True))
+    return still_undecidable(ids) if ids and delivery.person_id in overseers() else []
 
 
 def _to_webhook(delivery: Delivery, receiver: Webhook) -> int:

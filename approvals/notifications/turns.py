@@ -6,14 +6,19 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from accounts.models import Membership
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from accounts import delegations
+from accounts.models import Membership, Role, RoleGrant
 from approvals import listing
 from approvals.models import Request
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A pending request, the teams whose seats are open, and who in them has not voted and is not barred."""
+    """A pending request, the teams whose seats are open, and who may fill one, has not voted and is not barred; of
+    somebody away, who stands for them instead."""
 
     request: Request
     teams: frozenset[str]
@@ -21,20 +26,36 @@ class Turn:
 
 
 def turns_of(request_ids: Collection[UUID]) -> dict[UUID, Turn]:
-    """By request, of those that are pending and in time by the database's clock; others are left out. Three queries."""
+    """By request, of those that are pending and in time by the database's clock; others are left out. Four queries."""
     rows = Request.objects.filter(listing.in_time(), pk__in=list(request_ids)).select_related("agent")
     waiting = {request.pk: request for request in rows}
     votes = listing.votes_of(waiting)
     open_teams = {
         pk: frozenset(listing.standing(request, votes.get(pk, [])).open_teams) for pk, request in waiting.items()
     }
-    members = _members(frozenset().union(*open_teams.values()))
+    told = {pk: open_teams[pk] | _opened_to(request) for pk, request in waiting.items()}
+    members = _members(frozenset().union(*told.values()))
+    delegates = delegations.given_by(frozenset().union(*members.values())) if members else {}
     found = {}
     for pk, request in waiting.items():
-        seated = {person for team in open_teams[pk] for person in members.get(team, ())}
-        barred = {request.agent.owner_id, *(vote.person_id for vote in votes.get(pk, []))}
-        found[pk] = Turn(request, open_teams[pk], frozenset(seated - barred))
+        seated = {person for team in told[pk] for person in members.get(team, ())} if open_teams[pk] else set()
+        voted = {vote.person_id for vote in votes.get(pk, [])}
+        found[pk] = Turn(request, open_teams[pk], _people(seated, delegates, voted, request.agent.owner_id))
     return found
+
+
+def _people(seated: set[UUID], delegates: dict[UUID, UUID], voted: set[UUID], owner: UUID) -> frozenset[UUID]:
+    """Whose turn it is. A delegator is told all the same where their delegate is barred: nobody else could do it."""
+    asked = seated - voted - {owner}
+    found = set()
+    for person in asked:
+        delegate = delegates.get(person)
+        found.add(person if delegate is None or delegate == owner else delegate)
+    return frozenset(found - voted)
+
+
+def _opened_to(request: Request) -> frozenset[str]:
+    return frozenset({request.escalation_team}) if request.escalated_at is not None else frozenset()
 
 
 def _members(teams: frozenset[str]) -> dict[str, set[UUID]]:
@@ -43,3 +64,19 @@ def _members(teams: frozenset[str]) -> dict[str, set[UUID]]:
     for team, person in rows.values_list("team__slug", "user_id"):
         found.setdefault(team, set()).add(person)
     return found
+
+
+def overseers() -> frozenset[UUID]:
+    """Who can mend that nobody can decide a request: administrators and leadership, as they are now; one query."""
+    held = RoleGrant.objects.filter(
+        Q(expires_at__isnull=True) | Q(expires_at__gt=Now()),
+        role__in=[Role.ADMINISTRATOR.value, Role.LEADERSHIP.value],
+        user__is_active=True,
+    )
+    return frozenset(held.values_list("user_id", flat=True))
+
+
+def still_undecidable(request_ids: Collection[UUID]) -> list[Request]:
+    """Those of these requests that are pending and in time, and were undecidable at filing; one query."""
+    rows = Request.objects.filter(listing.in_time(), pk__in=list(request_ids), undecidable__isnull=False)
+    return list(rows.select_related("agent"))

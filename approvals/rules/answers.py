@@ -36,5 +36,8 @@ EXPIRED = Answer("Nobody decided in time; this is not a refusal.", "later")
 WITHDRAWN_BY_AGENT = Answer("Withdrawn.", "changed")
 WITHDRAWN_OTHERWISE = Answer("Withdrawn: the permission to ask has ended.", "never")
 
+# The agent was suspended, or all were stopped, while this waited.
+STOPPED_MEANWHILE = Answer(WITHDRAWN_OTHERWISE.reason, "never", stop=True)
+
 # On a reject the reason is the reviewer's rationale, word for word.
 RETRY_AFTER_REJECT: Retry = "changed"

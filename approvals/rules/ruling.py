@@ -96,6 +96,20 @@ class Ruling:
         """Distinct people below which nothing is reached; for `quorum.weigh`."""
         return people_at_least(self.risk)
 
+    @property
+    def teams(self) -> list[str]:
+        """The teams that are asked, sorted; none unless people are."""
+        return sorted(quorum.teams_of(self.requirement or ()))
+
+    @property
+    def quorum(self) -> list[list[dict[str, Any]]]:
+        """The requirement as the database checks an approval against it, and as evidence has it:
+        `[[{"team": "finance", "count": 2}, …], …alternatives]`; empty unless people are asked."""
+        return [
+            [{"team": team, "count": count} for team, count in sorted(alternative.items())]
+            for alternative in self.requirement or ()
+        ]
+
     def as_json(self) -> dict[str, Any]:
         """JSON for freezing into the request; `from_json` gives the ruling back."""
         stored = asdict(self)
@@ -153,7 +167,8 @@ def merge(frozen: Ruling, current: Ruling) -> Ruling:
     """Both hold: the stricter of the two in everything.
 
     A block wins (the current one where both block); seats by the quorum algebra; the highest risk, the
-    shortest times, step-up if either asks. Two different executors cannot both hold: blocked.
+    shortest times, step-up if either asks; an escalation as far as both have it. Two different executors cannot both
+    hold: blocked.
     """
     if current.outcome == "blocked":
         return current
@@ -178,7 +193,7 @@ def merge(frozen: Ruling, current: Ruling) -> Ruling:
         executor=next(iter(executors), None),
         because=_union(frozen.because, current.because),
         controls=_union(frozen.controls, current.controls),
-        escalate=_sooner(frozen.escalate, current.escalate),
+        escalate=_both_open(frozen.escalate, current.escalate),
     )
     try:
         both = quorum.all_of(frozen.requirement or quorum.NOBODY, current.requirement or quorum.NOBODY)
@@ -198,6 +213,9 @@ def _union(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*first, *second)))
 
 
-def _sooner(first: Escalation | None, second: Escalation | None) -> Escalation | None:
-    both = [escalation for escalation in (first, second) if escalation is not None]
-    return min(both, key=lambda e: (e.after_seconds, e.team), default=None)
+def _both_open(first: Escalation | None, second: Escalation | None) -> Escalation | None:
+    """An escalation widens who may decide, so it holds only as far as both say so: to the same team, from the later
+    time on (docs/adr/0019)."""
+    if first is None or second is None or first.team != second.team:
+        return None
+    return max(first, second, key=lambda escalation: escalation.after_seconds)

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods
 from accounts import second_factor
 from accounts.sign_in import authentication_of
 from agents.problems import Problem as APIProblem
-from approvals import access, decisions, viewing
+from approvals import access, amending, decisions, viewing
 from approvals.access import Viewer
 from approvals.decisions import Form
 from approvals.errors import DecisionRefused, SameDecisionAgain, StepUpNeeded, Unfit
@@ -32,7 +32,7 @@ from approvals.web.request_page import Asked
 from audit.entries import EvidenceUnavailable
 
 TYPED = ("rationale", "note", "reason_code", "confirm", "parameters")
-KEPT = ("verdict", "rationale", "note")
+KEPT = ("verdict", "rationale", "note", "parameters")
 FIELD_AT_MOST = 300_000  # characters of one field that are given back; nothing that fits is as long
 
 
@@ -90,18 +90,22 @@ def _posted(request: HttpRequest) -> Form:
         display_digest=field("display_digest"),
         view_id=field("view_id"),
         confirm=field("confirm"),
-        parameters=request.POST.get("parameters") or None,
+        parameters=field("parameters") if "parameters" in request.POST else None,
     )
 
 
-def _typed(request: HttpRequest, names: tuple[str, ...]) -> dict[str, str]:
-    return {name: request.POST[name][:FIELD_AT_MOST] for name in names if request.POST.get(name)}
+def _typed(request: HttpRequest, names: tuple[str, ...], seen: Seen) -> dict[str, str]:
+    """What was posted in these fields; parameters only where they are an edit of what stands."""
+    typed = {name: request.POST[name][:FIELD_AT_MOST] for name in names if request.POST.get(name)}
+    if "parameters" in typed and not amending.edits(typed["parameters"], seen.request.effective_digest):
+        del typed["parameters"]
+    return typed
 
 
 def _form(request: HttpRequest, person: Viewer, seen: Seen) -> HttpResponse:
     """The page by itself; `?verdict=` is the person's own choice on the page before, so it is not a preselection."""
     wish = request.GET.get("verdict", "")
-    values = drafts.kept(request, seen.request.pk)
+    values = drafts.kept(request, seen.request)
     if wish in ("approve", "reject"):
         values["verdict"] = wish
     asked = Asked(whole=request.GET.get("whole") == "1", values=values, auth=authentication_of(request, now=seen.now))
@@ -121,7 +125,7 @@ def _again(request: HttpRequest, person: Viewer, request_id: UUID, form: Form, u
     """422: the same view, its ticket unspent, with what was typed and what is wrong with it."""
     seen = access.request_to_see(person, request_id)
     whole = form.display_digest != viewing.show(seen.request).display_digest
-    values = _typed(request, (*TYPED, "verdict"))
+    values = _typed(request, (*TYPED, "verdict"), seen)
     page = request_page.build(
         person,
         seen,
@@ -139,7 +143,7 @@ def _again(request: HttpRequest, person: Viewer, request_id: UUID, form: Form, u
 
 def _confirm_first(request: HttpRequest, person: Viewer, seen: Seen, form: Form, needed: StepUpNeeded) -> HttpResponse:
     """403: the second factor first. What was typed is kept in the session too, so that it is there afterwards."""
-    drafts.keep(request, seen.request.pk)
+    drafts.keep(request, seen.request)
     way = step_up.way_out(person.user, seen.request, form.display_digest)
     has_one = second_factor.has_one(person.user)
     link = (way, _("Confirm it's you") if has_one else _("Set up a second factor"))
@@ -163,9 +167,15 @@ def _refused(
         return unavailable(request)
     if status == 409 and seen.status is Status.PENDING and not access.entitled(person, seen.request):
         status, sentence = 403, _("You sit in none of the teams that decide this request.")
-    asked = Asked(values=_typed(request, TYPED), auth=authentication_of(request, now=seen.now))
+    values = _typed(request, TYPED, seen)
+    kept = _typed(request, KEPT, seen)
+    if status == 409:  # an edit of what no longer stands is kept to copy, not to be sent as an edit of what stands now
+        edit = values.pop("parameters", "")
+        if edit and not amending.edits(edit, seen.request.parameters_digest):
+            del kept["parameters"]  # nobody typed it: it came with the form
+    asked = Asked(values=values, auth=authentication_of(request, now=seen.now))
     page = request_page.build(person, seen, session_key=session_key(request), asked=asked)
-    problem = _problem(status, sentence, _typed(request, KEPT))
+    problem = _problem(status, sentence, kept)
     if link[0]:
         problem = replace(problem, title=_("Confirm it's you"), link_url=link[0], link_text=link[1])
     response = _rendered(request, seen, {"page": page, "problem": problem}, status)

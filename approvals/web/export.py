@@ -34,7 +34,8 @@ from approvals.web.history import refused_page
 
 COLUMNS = (
     "id", "status", "risk", "action", "resource", "agent", "filed_at", "expires_at", "ended_at", "summary",
-    "agent_rationale", "parameters", "parameters_digest", "policy_version", "decisions", "told_to_agent", "retry",
+    "agent_rationale", "parameters", "parameters_digest", "amended",
+    "policy_version", "decisions", "told_to_agent", "retry",
     "grant_valid_until", "redeemed_at", "outcome", "details_masked",
 )  # fmt: skip
 MASKED = "[masked]"
@@ -182,6 +183,7 @@ def record_of(person: Viewer, seen: Seen, votes: Sequence[Decision]) -> dict[str
         "agent_rationale": None if masked else request.rationale,
         "parameters": None if masked else request.effective_parameters,
         "parameters_digest": None if masked else request.effective_digest,
+        "amended": request.is_amended,  # by a reviewer: parameters and digest are not what the agent asked
         "policy_version": request.policy.number if request.policy else None,
         "decisions": [_decision(vote, notes=access.reads_notes(person, request, votes)) for vote in votes],
         "told_to_agent": seen.reason,

@@ -64,6 +64,7 @@ class QueuePage:  # context name: page
     waiting: Sequence[Row]
     recent: Sequence[Row]
     news: QueueNews
+    undecidable: Sequence[Row] = ()  # for administrators and leadership: what nobody can decide
     older_url: str = ""  # keyset paging of Your turn
     first_url: str = ""  # back to the first page when not on it
 
@@ -119,6 +120,31 @@ class Denial:  # what changed since the last denial of the same thing
 
 
 @dataclass(frozen=True)
+class Amendment:  # a reviewer's edit: what stands is not what the agent asked
+    by: Text
+    at: datetime
+    lines: Sequence[DiffLine] = ()  # filed → as it stands
+    filed_url: str = ""  # the filed bytes; "" where values are masked
+
+
+@dataclass(frozen=True)
+class Exchange:  # one question to the agent, with its answer
+    who: Text
+    at: datetime
+    question: Text
+    answer: Text = ()
+    answered_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Questions:
+    asked: Sequence[Exchange] = ()
+    ask_url: str = ""  # "" when this reader may not ask now
+    typed: str = ""  # as posted, where it was not taken
+    error: str = ""  # why it was not
+
+
+@dataclass(frozen=True)
 class Rule:
     id: str
     requirement: str  # "1 of privacy, 1 of security"
@@ -139,6 +165,9 @@ class StandingView:
     seats: Sequence[Seat]
     missing: Sequence[str]  # sentences: "1 more of finance"
     unattended: bool = False  # policy answered without people (allowed / blocked)
+    uncounted: Sequence[Text] = ()  # votes that no longer count, with why
+    notes: Sequence[Text] = ()  # to whom it is or will be opened, who stands for whom, when a team works
+    alarm: Sequence[str] = ()  # why nobody can decide it before its deadline; () where somebody can
 
 
 @dataclass(frozen=True)
@@ -189,6 +218,8 @@ class Decide:  # the form; None when this person cannot decide (then why_not say
     confirm_pointer: str = ""  # "/rows"
     keep: str = ""  # as_text(view.keep) when there is one: "keep 1,204 records" -> button "Reject: …"; else act is used
     stepup: StepUp | None = None
+    editable: str = ""  # the parameters as text to edit; "" where approving with changes is not offered
+    editing: bool = False  # `editable` is what this person has typed
     opened_at_ms: int = 0
     values: Mapping[str, str] = field(
         default_factory=dict
@@ -227,6 +258,9 @@ class RequestPage:  # context name: page
     history: Sequence[Event]
     live: RequestLive
     blast_unknown: bool = False  # "unknown blast radius: treated as high"
+    amendment: Amendment | None = None
+    questions: Questions = Questions()
+    voided: str = ""  # the sentence for a reader whose own decision fell
     denial: Denial | None = None
     decide: Decide | None = None
     why_not: str = ""  # the sentence when decide is None and the request is pending
@@ -234,6 +268,8 @@ class RequestPage:  # context name: page
     next_url: str = ""  # j / k through the reader's queue
     previous_url: str = ""
     decided: bool = False  # this reader's own decision on it is recorded (wipes their draft)
+    allowance_url: str = ""  # what it was approved under, without a decision of its own
+    allow_url: str = ""  # where the reader may propose an allowance for the next ones like it
 
 
 @dataclass(frozen=True)
@@ -241,7 +277,7 @@ class Problem:  # decide.html answered 409, 410, 403, 503: context name problem 
     code: int
     title: str  # "This changed while you were looking"
     detail: str  # a sentence or two: what happened, what to do
-    kept: Mapping[str, str]  # verdict, rationale, note as posted; {} on GET
+    kept: Mapping[str, str]  # verdict, rationale, note, parameters as posted; {} on GET
     link_url: str = ""  # what to do about it: an address and its words
     link_text: str = ""
 

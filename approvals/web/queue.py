@@ -17,7 +17,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from approvals import listing, marks, policies, queries
+from approvals import access, listing, marks, policies, queries
 from approvals.access import Viewer
 from approvals.models import Request
 from approvals.queries import Seen
@@ -56,7 +56,7 @@ def poll(request: HttpRequest) -> HttpResponse:
 
 
 def _page(person: Viewer, mark: marks.QueueMark, place: listing.Place | None) -> QueuePage:
-    half = listing.half_decided(person) if person.teams else []
+    half = listing.half_decided(person) if person.decides else []
     recent = listing.recently_ended(person, OTHERS) if place is None else []
     votes = listing.votes_of([one.pk for one in half] + [seen.request.pk for seen in recent])
     filled = _filled(person, half, votes)
@@ -67,15 +67,17 @@ def _page(person: Viewer, mark: marks.QueueMark, place: listing.Place | None) ->
         waiting = listing.waiting(person, known, OTHERS)
     else:
         mine, count, waiting = list(listing.after(turn, place)[: PAGE + 1]), turn.count(), []
+    alarming = listing.undecidable(OTHERS) if place is None and person.oversees else []
     shown = [*mine[:PAGE], *waiting, *(seen.request for seen in recent)]
     around = Surroundings(person, mark.at, policies.versions(one.policy_id for one in shown), votes)
     return QueuePage(
-        decides=bool(person.teams) or listing.owns_an_agent(person),
+        decides=person.decides or listing.owns_an_agent(person),
         count=count,
         your_turn=[rows.pending(one, around, my_turn=True) for one in mine[:PAGE]],
         waiting=[rows.pending(one, around, my_turn=False) for one in waiting],
         recent=[rows.ended(seen, around) for seen in recent],
         news=QueueNews(poll_url=_first_poll(mark, mine, recent)),
+        undecidable=[rows.undecidable(one, around) for one in alarming],
         older_url=_older(mine[PAGE - 1]) if len(mine) > PAGE else "",
         first_url=reverse("queue") if place else "",
     )
@@ -84,7 +86,9 @@ def _page(person: Viewer, mark: marks.QueueMark, place: listing.Place | None) ->
 def _filled(person: Viewer, half: Collection[Request], votes: dict[UUID, list[listing.Decision]]) -> frozenset[UUID]:
     """Half-decided requests in which this person's seats are taken: it is the others' turn."""
     return frozenset(
-        one.pk for one in half if not listing.standing(one, votes.get(one.pk, [])).open_teams & person.teams
+        one.pk
+        for one in half
+        if not listing.standing(one, given := votes.get(one.pk, [])).open_teams & access.seats_of(person, one, given)
     )
 
 
@@ -165,13 +169,13 @@ def _short(request_id: UUID) -> str:
 
 def _first_poll(mark: marks.QueueMark, mine: Collection[Request], recent: Collection[Seen]) -> str:
     since = mark.at - marks.SETTLED_AFTER
-    knew = frozenset(_short(one.pk) for one in mine if one.created_at > since)
+    knew = frozenset(_short(one.pk) for one in mine if max(one.created_at, one.amended_at or one.created_at) > since)
     said = frozenset(_short(s.request.pk) for s in recent if s.decided_at and s.decided_at > since)
     return _Told(mark.mark, mark.at, knew, mark.at, said).url
 
 
 def _news(person: Viewer, mark: marks.QueueMark, told: _Told) -> QueueNews:
-    half = listing.half_decided(person) if person.teams else []
+    half = listing.half_decided(person) if person.decides else []
     filled = _filled(person, half, listing.votes_of([one.pk for one in half]))
     arrived = marks.arrived(person, told.made, filled=filled, limit=NEW_AT_MOST)
     new = [risk for request_id, risk in arrived if _short(request_id) not in told.knew]

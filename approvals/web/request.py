@@ -29,7 +29,7 @@ def show(request: HttpRequest, request_id: UUID) -> HttpResponse:
     person = viewer_of(request)
     seen = access.request_to_see(person, request_id)
     whole = request.GET.get("whole") == "1"
-    asked = Asked(whole=whole, values=drafts.kept(request, request_id), auth=authentication_of(request, now=seen.now))
+    asked = Asked(whole=whole, values=drafts.kept(request, seen.request), auth=authentication_of(request, now=seen.now))
     page = request_page.build(person, seen, session_key=session_key(request), asked=asked)
     if page.decide is None:
         drafts.forget(request, request_id)
@@ -59,13 +59,15 @@ def poll(request: HttpRequest, request_id: UUID) -> HttpResponse:
 @door
 @require_safe
 def parameters(request: HttpRequest, request_id: UUID) -> HttpResponse:
-    """GET /requests/<id>/parameters/: the canonical bytes that would run. Who sees them masked is told nothing: 404."""
+    """GET /requests/<id>/parameters/: the canonical bytes that would run; with `?filed=1` those the agent filed. Who
+    sees them masked is told nothing: 404."""
     person = viewer_of(request)
     seen = access.request_to_see(person, request_id)
     if not access.sees_payload(person, seen.request):
         raise Http404
+    text = seen.request.parameters_text if request.GET.get("filed") == "1" else seen.request.effective_text
     return HttpResponse(
-        seen.request.effective_text.encode(),
+        text.encode(),
         content_type="application/json",
         # a browser that would rather show it must not run it
         headers={"X-Content-Type-Options": "nosniff", "Content-Disposition": f'inline; filename="{request_id}.json"'},
@@ -80,13 +82,27 @@ def session_key(request: HttpRequest) -> str:
 def _news(person: Viewer, seen: Seen, told: str, key: str) -> RequestPage:
     """The page as a poll tells it: one announcement, and whether what is read has changed under the reader."""
     page = request_page.build(person, seen, session_key=key, asked=Asked(form=False))
-    version = told.partition(".")[0]
     if page.receipt is not None:
         notice, reload = f"{as_text(page.receipt.sentence)}.", seen.status is Status.WITHDRAWN
-    elif version != f"{seen.version:x}":
-        notice, reload = _("This changed while you were looking."), True
+    elif seen.request.escalated_at is not None and told.partition(".")[0] == f"{seen.version:x}":
+        notice, reload = _("Opened to %(team)s too.") % {"team": seen.request.escalation_team}, False
+    elif changed := _changed(page, seen, told):
+        notice, reload = changed, True
     else:
         teams = sorted({seat.team for seat in page.standing.seats if seat.state == "approved"})
         said = _(": %(teams)s approved") % {"teams": ", ".join(teams)} if teams else ""
         notice, reload = f"{page.standing.progress}{said}.", False
     return request_page.announcing(page, notice, reload=reload)
+
+
+def _changed(page: RequestPage, seen: Seen, told: str) -> str:
+    """What has changed of the content since the mark that was told, in a sentence; empty where only votes came."""
+    version, _dot, rest = told.partition(".")
+    asked, answered, edit = [*rest.partition(".")[0].split("-"), "", "", ""][:3]
+    if answered != str(sum(one.answered_at is not None for one in page.questions.asked)):
+        return _("The agent answered.")
+    if page.amendment is not None and edit != (seen.request.amended_digest or "")[-8:]:
+        return _("%(name)s changed the parameters.") % {"name": as_text(page.amendment.by)}
+    if asked != str(len(page.questions.asked)):
+        return _("The agent was asked a question.")
+    return "" if version.rstrip("w") == f"{seen.version:x}" else _("This changed while you were looking.")

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from approvals import listing
+from approvals import access, listing
 from approvals.access import Viewer
 from approvals.display.visible import Runs, joined
 from approvals.models import Decision, Request
@@ -36,7 +36,7 @@ def pending(request: Request, around: Surroundings, *, my_turn: bool) -> Row:
     """A row that is not decided yet."""
     votes = around.votes.get(request.pk, ())
     standing = listing.standing(request, votes)
-    why = _your_seat(standing, around.person) if my_turn else _whose_turn(request, standing, votes, around)
+    why = _your_seat(request, standing, votes, around) if my_turn else _whose_turn(request, standing, votes, around)
     return Row(
         id=request.pk,
         url=url_of(request.pk),
@@ -48,6 +48,20 @@ def pending(request: Request, around: Surroundings, *, my_turn: bool) -> Row:
         why=why,
         progress=words.progress(standing.have, standing.need) if standing.need > 1 else "",
         after_denial=bool(getattr(request, "after_denial", False)),
+    )
+
+
+def undecidable(request: Request, around: Surroundings) -> Row:
+    """A row for those who can mend that nobody can decide it: they see it masked."""
+    return Row(
+        id=request.pk,
+        url=url_of(request.pk),
+        title=words.title(request, None, masked=True),
+        risk=risk_of(request),
+        agent=request.agent.slug,
+        status="pending",
+        deadline=words.deadline(request.expires_at, around.now),
+        why=words.own(_("Nobody can decide it in time")),
     )
 
 
@@ -87,17 +101,20 @@ def status_of(seen: Seen) -> pages.Status:
 
 def result_of(seen: Seen, votes: Sequence[Decision]) -> Runs:
     """How a request ended, in a few words: `Rejected by NAME`."""
-    by = [vote.person for vote in votes if vote.verdict == _verdict_behind(seen.status)]
+    behind = [vote for vote in votes if vote.verdict == _verdict_behind(seen.status)]
+    by = [vote.person for vote in behind if listing.seat_of(vote) or seen.status is not Status.APPROVED]
     if seen.status is Status.APPROVED:
         if not by:
-            return words.own(_("Allowed by policy"))
+            return words.own(_("Approved under an allowance") if seen.request.teams else _("Allowed by policy"))
         return joined(words.own(_("Approved by ")), words.names(by))
     if seen.status is Status.REJECTED:
         return joined(words.own(_("Rejected by ")), words.names(by))
     return words.own(
         {
             Status.EXPIRED: _("Expired, denied by default"),
-            Status.WITHDRAWN: _("Withdrawn by the agent"),
+            Status.WITHDRAWN: _("Withdrawn: the agent was stopped")
+            if seen.request.stop
+            else _("Withdrawn by the agent"),
             Status.BLOCKED: _("Blocked by policy"),
         }.get(seen.status, "")
     )
@@ -107,9 +124,21 @@ def _verdict_behind(status: Status) -> str:
     return {Status.APPROVED: "approve", Status.REJECTED: "reject"}.get(status, "")
 
 
-def _your_seat(standing: Standing, person: Viewer) -> Runs:
-    teams = sorted(standing.open_teams & person.teams) or sorted(person.teams)
-    return words.own(_("You sit in %(teams)s") % {"teams": ", ".join(teams)})
+def _your_seat(request: Request, standing: Standing, votes: Sequence[Decision], around: Surroundings) -> Runs:
+    person = around.person
+    mine = sorted(standing.open_teams & person.teams)
+    if mine:
+        return words.own(_("You sit in %(teams)s") % {"teams": ", ".join(mine)})
+    if request.escalated_at is not None and request.escalation_team in person.teams:
+        return words.own(
+            _("Escalated to %(team)s %(at)s") % {"team": request.escalation_team, "at": f"{request.escalated_at:%H:%M}"}
+        )
+    voted = {vote.person_id for vote in votes}
+    held = next((one for one in access.lenders(person, request) if one.person_id not in voted), None)
+    if held is not None:
+        until = words.own(_(" until %(at)s") % {"at": words.day(held.until, around.now)})
+        return joined(words.own(_("You decide for ")), words.text(held.name), until)
+    return words.own(_("You sit in %(teams)s") % {"teams": ", ".join(sorted(person.teams))})
 
 
 def _whose_turn(request: Request, standing: Standing, votes: Sequence[Decision], around: Surroundings) -> Runs:

@@ -30,7 +30,7 @@ from audit.entries import Authentication
 def step_up(request: HttpRequest, request_id: UUID) -> HttpResponse:
     """POST /requests/<id>/step-up/: keep what was typed, and on to the second factor, which leads back here."""
     seen = access.request_to_see(viewer_of(request), request_id)
-    drafts.keep(request, request_id)
+    drafts.keep(request, seen.request)
     way = way_out(person_of(request), seen.request, request.POST.get("display_digest", ""))
     if getattr(request, "htmx", False):
         return HttpResponseClientRedirect(way)

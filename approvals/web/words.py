@@ -77,6 +77,13 @@ def at(moment: datetime, now: datetime | None = None) -> str:
     return f"{moment:%H:%M:%S}"
 
 
+def day(moment: datetime, now: datetime) -> str:
+    """Until when, in UTC: the time of day, and its day where that is not today's (by `now`)."""
+    moment = moment.astimezone(UTC)
+    today = moment.date() == now.astimezone(UTC).date()
+    return f"{moment:%H:%M}" if today else f"{moment.day} {moment:%b %H:%M}"
+
+
 def name(person: User) -> Runs:
     """A colleague's name; the address where there is none."""
     return text(person.name or person.email)
@@ -84,11 +91,16 @@ def name(person: User) -> Runs:
 
 def names(people: list[User]) -> Runs:
     """`A`, `A and B`, `A, B and C`."""
+    return listed([name(person) for person in people])
+
+
+def listed(words: list[Runs]) -> Runs:
+    """`A`, `A and B`, `A, B and C`, of anything."""
     parts: list[Runs] = []
-    for place, person in enumerate(people):
+    for place, one in enumerate(words):
         if place:
-            parts.append(own(_(" and ") if place == len(people) - 1 else ", "))
-        parts.append(name(person))
+            parts.append(own(_(" and ") if place == len(words) - 1 else ", "))
+        parts.append(one)
     return joined(*parts)
 
 

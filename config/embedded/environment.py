@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psutil
 
+from config.embedded import demo_file
 from config.embedded.keys import made_once
 from config.embedded.places import write_private
 
@@ -52,6 +53,7 @@ def complete(
     """
     made = made_once(root)
     host, port = given.get("HOST") or "127.0.0.1", given.get("PORT") or "8000"
+    database = demo_file.database_of(given.get("DATABASE_URL"))  # each database's log has an outside copy of its own
     ours = {
         "HOST": host,
         "PORT": port,
@@ -59,7 +61,7 @@ def complete(
         "SECRET_KEY": made.secret_key,
         "GRANT_KEY_PATH": str(made.grant_key),
         LOG_KEY: str(made.audit_key),
-        "AUDIT_OUTSIDE_PATH": str(root / OUTSIDE),
+        "AUDIT_OUTSIDE_PATH": str(root / (OUTSIDE if database == demo_file.EMBEDDED else f"{OUTSIDE}-{database}")),
         "AUDIT_ORIGIN_HOST": "localhost",
     }
     if host not in LOOPBACK:

@@ -23,7 +23,7 @@ from types import FrameType
 
 import psutil
 
-from config.embedded import banner, cluster, environment, processes
+from config.embedded import banner, cluster, demo_file, environment, processes
 from config.embedded.errors import CannotStart
 from config.embedded.install import CannotInstall, check_python
 
@@ -117,7 +117,9 @@ def _run(var: Path, given: dict[str, str], note: Path) -> None:
         record = environment.publish(root, whole, given)
         try:
             _manage("Bringing the database's tables up to date …", ["migrate", "--verbosity", "0"], whole)
+            demo_file.bring(var, demo_file.database_of(given.get("DATABASE_URL")))
             _make_demo(given, whole, services)
+            demo_file.readdress(var, whole["BASE_URL"])
             _supervise(whole, services)
         finally:
             for file in (record, note):

@@ -20,9 +20,10 @@ import pytest
 from django.conf import settings
 
 from agents.models import Agent
-from approvals.models import Grant, Outcome, Request
+from approvals import questions
+from approvals.models import Grant, Outcome, Question, Request
 from tests.support import sealing
-from tests.support.cast import Cast, decide, make_cast
+from tests.support.cast import Cast, decide, make_cast, password_proof
 from tests.support.eventually import eventually
 from tests.support.live import Server, web
 
@@ -181,6 +182,34 @@ def test_the_agent_works_through_its_tickets_and_takes_every_answer(
     assert Grant.objects.filter(redeemed_at__isnull=True).count() == 0
     reporters = set(Outcome.objects.values_list("credential__executor__slug", flat=True))
     assert reporters == {"payments"}
+
+
+def test_the_agent_answers_a_question_by_its_ticket_and_does_what_people_changed(
+    tmp_path: Path, server: Server, people: Cast
+) -> None:
+    with sealing.running(), agent_at_work(tmp_path, server, people, [ticket()]) as agent:
+        request = filed()
+        questions.ask(person=people["support1"], request_id=request.pk, text="Which parcel?", auth=password_proof())
+        agent.says("asked back: Which parcel?")
+        eventually(
+            lambda: Question.objects.filter(answered_at__isnull=False).exists(), within=30, what="the agent's answer"
+        )
+        decide(request, people["support1"], parameters='{"amount_cents": 4100, "currency": "usd"}')
+        assert agent.ends() == 0, agent.said
+    assert Question.objects.get().answer_text == "The ticket says: Lost in transit. I know no more."
+    assert "approved with changes, and that is done, not what was asked: amount_cents 4200 → 4100" in agent.said
+    assert "1 approved, succeeded" in agent.said
+
+
+def test_the_readmes_snippet_waits_quietly_while_a_question_is_open(
+    tmp_path: Path, server: Server, people: Cast
+) -> None:
+    demo_file(tmp_path, server, people)
+    with sealing.running(), started(tmp_path, "-c", readme_snippet()) as snippet:
+        request = filed()
+        questions.ask(person=people["support1"], request_id=request.pk, text="Which parcel?", auth=password_proof())
+        decide(request, people["support1"])
+        assert snippet.ends() == 0, snippet.said
 
 
 def test_silence_is_taken_for_an_expiry_and_not_asked_again_at_once(

@@ -173,6 +173,11 @@ def test_a_required_field_that_is_missing_is_pointed_at(agent: Caller, name: str
     assert contract.pointers(agent.post("requests", body, key="k")) == [f"/{name}"]
 
 
+def test_every_fault_of_a_body_is_named_at_once_those_of_unknown_members_too(agent: Caller) -> None:
+    body = filing(action="BAD", summary="two\nlines", urgency="high")
+    assert contract.pointers(agent.post("requests", body, key="k")) == ["/action", "/summary", "/urgency"]
+
+
 def test_what_is_wrong_inside_the_context_is_pointed_at_where_it_stands(agent: Caller) -> None:
     response = agent.file(context={"session": 1, "sources": [{"uri": "ok"}, {"uri": 2}], "tool_calls": "none"})
     assert contract.pointers(response) == ["/context/session", "/context/sources/1/uri", "/context/tool_calls"]

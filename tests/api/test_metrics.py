@@ -7,6 +7,7 @@ from django.db import connection
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
+from approvals.notifications import sending
 from config import metrics
 from tests.support import services
 from tests.support.cast import decide, file_request, make_cast
@@ -42,7 +43,17 @@ def test_requests_are_told_by_gauges_those_that_ended_by_the_hour() -> None:
     assert scrape()["countersign_requests_ended_last_hour"][1]["rejected"] == 0
 
 
-@pytest.mark.parametrize("query", [metrics._ENDED, metrics._PENDING])
+def test_what_nobody_was_told_of_ages_until_it_is_addressed() -> None:
+    cast = make_cast(only=("support1",))
+    assert scrape()["countersign_outbox_oldest_seconds"][1] == {"": 0.0}
+    file_request(cast)
+    assert scrape()["countersign_outbox_oldest_seconds"][1][""] > 0
+    sending.run()
+    assert scrape()["countersign_outbox_oldest_seconds"][1] == {"": 0.0}
+    assert set(scrape()["countersign_deliveries_failed_last_hour"][1]) == {"email", "webhook", "chat"}
+
+
+@pytest.mark.parametrize("query", [metrics._ENDED, metrics._PENDING, metrics._OUTBOX, metrics._UNSENT])
 def test_no_query_of_a_scrape_needs_the_whole_table(query: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET enable_seqscan = off")  # what is left is whether an index can serve

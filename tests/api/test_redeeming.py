@@ -15,9 +15,9 @@ from django.db import connection
 from agents import registration
 from agents.models import Scope
 from approvals import grants
-from approvals.models import SigningKey
+from approvals.models import Request, SigningKey
 from tests.support import contract, sealing, services
-from tests.support.cast import SETTING_UP, Cast
+from tests.support.cast import SETTING_UP, Cast, decide
 from tests.support.live import Caller, Server
 
 READ = {"path": "/handbook/refunds.md"}
@@ -86,6 +86,22 @@ def test_the_same_parameters_in_another_writing_are_the_same(agent: Caller, exec
     document = agent.file("docs.read", parameters={"path": "/é"}).json()
     raw = '{{"parameters" : {{"path":"\\u002f\\u00e9"}}, "grant":"{}"}}'.format(document["grant"])
     assert executor.post("grants/redeem", raw.encode()).status_code == 200
+
+
+def test_an_amended_approval_redeems_what_people_wrote_and_not_what_was_asked(
+    agent: Caller, executor: Caller, cast: Cast
+) -> None:
+    filed = agent.file().json()
+    request = Request.objects.get(pk=filed["id"])
+    decide(request, cast["support1"], parameters='{"amount_cents": 4100, "currency": "USD"}')
+    document = contract.request(agent.read(filed["id"]), "approved", amended=True)
+    assert document["decision"]["parameters"] == {"amount_cents": 4100, "currency": "USD"}
+    assert (document["parameters"], document["parameters_digest"]) == (filed["parameters"], filed["parameters_digest"])
+    body = {"grant": document["grant"], "parameters": filed["parameters"]}
+    contract.problem(executor.post("grants/redeem", body), "parameters-mismatch")
+    told = executor.post("grants/redeem", {**body, "parameters": document["decision"]["parameters"]})
+    assert told.status_code == 200
+    assert "Sam" not in json.dumps(document)
 
 
 def test_a_replay_by_key_is_409_with_what_happened_and_never_200_again(

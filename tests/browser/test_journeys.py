@@ -129,7 +129,7 @@ def test_hostile_text_is_seen_for_what_it_is(cast: Cast, browse: Browse) -> None
     page.goto(f"/requests/{request.pk}/")
     tokens = page.locator(".token:visible").all_inner_texts()
     assert {"[U+202E]", "[U+202C]", "[U+200B]", "[U+2066]", "[U+2069]"} <= set(tokens)
-    expect(page.get_by_text('"<img src=x onerror=alert(1)>"').first).to_be_visible()
+    expect(page.locator(".parameters").get_by_text('"<img src=x onerror=alert(1)>"').first).to_be_visible()
     assert page.locator("main img").count() == 0
 
 

@@ -9,8 +9,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from approvals import questions
 from approvals.models import Request
-from tests.support.cast import Cast, decide, file_request, overdue
+from tests.support.cast import Cast, decide, file_request, overdue, password_proof
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Browse = Callable[..., Page]
@@ -34,6 +35,15 @@ def house(cast: Cast) -> dict[str, Request]:
     }
     decide(made["approved"], cast["support1"])
     decide(made["rejected"], cast["support2"], "reject", rationale="No receipt was attached.", note="Seen.")
+    made["edited"] = file_request(cast, parameters={"amount_cents": 50_000, "order": 7})
+    decide(made["edited"], cast["finance1"])
+    decide(made["edited"], cast["finance2"], parameters='{"amount_cents": 40000, "currency": "USD"}')
+    made["asked"] = file_request(cast, resource="order/6")
+    for text in ("Which parcel\nwas lost?", "And when?"):
+        asked = questions.ask(person=cast["support1"], request_id=made["asked"].pk, text=text, auth=password_proof())
+        if "parcel" in text:
+            words = "Parcel \u202e7. " * 40
+            questions.answer(agent=cast.agent, request_id=made["asked"].pk, question=str(asked.pk), text=words)
     made["again"] = file_request(cast, resource="order/9", parameters={"amount_cents": 6_900})
     return made
 
@@ -49,6 +59,9 @@ def pages_of(house: dict[str, Request]) -> list[tuple[str, str]]:
         ("support1", at["again"]),
         ("privacy1", at["critical"]),
         ("finance1", at["high"]),
+        ("finance1", at["edited"]),
+        ("auditor1", at["edited"]),
+        ("support2", at["asked"]),
         ("support1", at["approved"]),
         ("support1", at["rejected"]),
         ("support1", at["expired"]),
@@ -62,6 +75,15 @@ def pages_of(house: dict[str, Request]) -> list[tuple[str, str]]:
         ("support1", "/history/?status=nothing"),
         ("support1", "/history/?q=nothing"),
         ("support1", "/requests/none/"),
+        ("admin1", "/people/"),
+        ("admin1", "/people/invite/"),
+        ("admin1", "/teams/"),
+        ("admin1", "/teams/support/"),
+        ("admin1", "/reviews/access/"),
+        ("finance1", "/preferences/delegation/"),
+        ("admin1", "/preferences/delegation/"),
+        ("admin1", "/teams/finance/hours/"),
+        ("admin1", "/queue/"),
         ("", "/accounts/login/"),
     ]
 

@@ -100,6 +100,17 @@ def entry(request: Request, type: str = "request.approved") -> tuple[str, dict[s
     )
 
 
+def edit(request: Request, person: Any, **changes: Any) -> tuple[str, dict[str, Any]]:
+    """A reviewer's edit as it stands in the row; it asks for one of support, or as `changes` say."""
+    values = {
+        "amended_text": "{}", "amended_digest": "x", "amended_ruling": "{}", "amended_people_floor": 0,
+        "amended_quorum": '[[{"team": "support", "count": 1}]]', "amended_risk": "medium",
+        "amended_risk_unknown": False, "amended_teams": ["support"], "amended_by_id": person.pk, **changes,
+    }  # fmt: skip
+    columns = ", ".join(f"{name} = %({name})s" for name in values)
+    return f"UPDATE approvals_request SET {columns}, amended_at = now() WHERE id = %(id)s", values | {"id": request.pk}
+
+
 def approval(request: Request, *seats: tuple[Any, str]) -> list[tuple[str, dict[str, Any]]]:
     """Votes, seats, grant, entry and the move itself, as an approval writes them."""
     statements = []
@@ -134,7 +145,7 @@ def test_no_final_status_has_a_way_out(app: psycopg.Connection, cast: Cast) -> N
 def test_a_request_cannot_begin_as_what_only_follows(app: psycopg.Connection, cast: Cast, status: str) -> None:
     request = file_request(cast)
     columns = sql.SQL(", ").join(
-        sql.Identifier(f.column) for f in Request._meta.fields if f.column not in ("id", "status")
+        sql.Identifier(f.column) for f in Request._meta.fields if f.column not in ("id", "status") and not f.generated
     )
     copy = sql.SQL(
         "INSERT INTO approvals_request (id, status, {0}) SELECT %s, %s, {0} FROM approvals_request WHERE id = %s"
@@ -230,11 +241,8 @@ def test_an_approval_without_its_entry_is_refused(app: psycopg.Connection, cast:
 def test_an_approval_by_votes_on_other_parameters_is_refused(app: psycopg.Connection, cast: Cast) -> None:
     request = file_request(cast)
     whole = approval(request, (cast["support1"], "support"))
-    amended = (
-        "UPDATE approvals_request SET amended_text = '{}', amended_digest = 'x' WHERE id = %(id)s",
-        {"id": request.pk},
-    )
-    assert refused(app, *whole[:-1], amended, whole[-1]) == NO_QUORUM
+    amended = edit(request, cast["support1"])
+    assert refused(app, *whole[:-1], entry(request, "request.amended"), amended, whole[-1]) == NO_QUORUM
 
 
 # ---- in time

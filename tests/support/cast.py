@@ -70,16 +70,15 @@ def make_cast(*, sign_in: Collection[str] = (), only: Collection[str] | None = N
     """The demo organisation's people and agent, without requests.
 
     Those named in `sign_in` get `PASSWORD` (hashing it takes time, so nobody else does); with `only`, nobody
-    but these people and owner1 is made.
+    but these people, owner1 and auditor1, who holds a key, is made.
     """
     teams = {slug: people.create_team(by=SETTING_UP, slug=slug, name=slug.capitalize()) for slug in TEAMS}
     made = {}
     for name, (seats, roles) in PEOPLE.items():
-        if only is None or name in only or name == "owner1":
+        if only is None or name in only or name in ("owner1", "auditor1"):
             made[name] = make_person(name, teams=[teams[slug] for slug in seats], roles=roles)
     for name in sign_in:
-        User.objects.filter(pk=made[name].pk).update(password=_hashed_once())
-        made[name].refresh_from_db()
+        password_set(made[name])
     agent = registration.register_agent(
         by=SETTING_UP, slug="helpdesk", purpose="Answers tickets.", owner=made["owner1"], level=3
     )
@@ -89,7 +88,7 @@ def make_cast(*, sign_in: Collection[str] = (), only: Collection[str] | None = N
     for name, holder, scopes in (
         ("agent", agent, filing),
         ("executor", executor, (Scope.REDEEM, Scope.REPORT)),
-        ("auditor", made.get("auditor1", made["owner1"]), (Scope.AUDIT,)),
+        ("auditor", made["auditor1"], (Scope.AUDIT,)),
     ):
         credentials[name], keys[name] = registration.issue_credential(by=SETTING_UP, holder=holder, scopes=scopes)
     policy = policies.bootstrap(files=demo_policy(), by=SETTING_UP)
@@ -106,6 +105,12 @@ def make_person(name: str, *, teams: Collection[Team] = (), roles: Collection[Ro
     for role in roles:
         people.give_role(by=SETTING_UP, user=person, role=role)
     return person
+
+
+def password_set(person: User) -> None:
+    """They sign in by `PASSWORD` from now on."""
+    User.objects.filter(pk=person.pk).update(password=_hashed_once())
+    person.refresh_from_db()
 
 
 @cache

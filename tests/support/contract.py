@@ -31,6 +31,7 @@ REQUEST = [
     "grant",
     "outcome",
 ]
+QUESTION = ["id", "text", "asked_at", "answer"]
 DECISION = ["outcome", "decided_at", "reason", "retry", "stop", "parameters", "amended", "valid_until"]
 FINAL = ("approved", "rejected", "expired", "blocked", "withdrawn")
 STATUS_OF = {
@@ -85,14 +86,28 @@ def moment(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
 
 
-def request(document: dict[str, Any], status: str) -> dict[str, Any]:
-    """The document, after holding every member of it against the contract."""
+def question(document: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The newest question of a request, or None, its members held against the contract."""
+    if document is not None:
+        assert list(document) == QUESTION
+        assert UUID7.fullmatch(document["id"])
+        assert document["text"].strip()
+        asked = moment(document["asked_at"])
+        if document["answer"] is not None:
+            assert list(document["answer"]) == ["text", "at"]
+            assert document["answer"]["text"].strip()
+            assert moment(document["answer"]["at"]) >= asked
+    return document
+
+
+def request(document: dict[str, Any], status: str, *, amended: bool = False) -> dict[str, Any]:
+    """The document, after holding every member of it against the contract; `amended`: with changes."""
     assert list(document) == REQUEST
     assert document["status"] == status, document
     assert UUID7.fullmatch(document["id"])
     assert DIGEST.fullmatch(document["parameters_digest"])
     assert moment(document["created_at"]) < moment(document["expires_at"])
-    assert document["question"] is None
+    question(document["question"])
     if status == "pending":
         assert (document["decision"], document["grant"], document["outcome"]) == (None, None, None)
         return document
@@ -102,10 +117,10 @@ def request(document: dict[str, Any], status: str) -> dict[str, Any]:
     assert moment(decision["decided_at"]) <= moment(document["expires_at"])
     assert decision["reason"].strip()
     assert isinstance(decision["stop"], bool)
-    assert decision["amended"] is False
+    assert decision["amended"] is amended
     if status == "approved":
         assert decision["retry"] is None
-        assert decision["parameters"] == document["parameters"]
+        assert (decision["parameters"] == document["parameters"]) is not amended
         assert moment(decision["valid_until"]) > moment(decision["decided_at"])
     else:
         assert decision["retry"] in ("never", "changed", "later")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from approvals import quorum
-from approvals.quorum import NOBODY, BadRequirement, Requirement, Vote, weigh
+from approvals.quorum import NOBODY, BadRequirement, Requirement, StandsFor, Vote, weigh
 
 TEAMS = ("finance", "privacy", "security", "support")
 
@@ -178,7 +178,7 @@ class TestWeighing:
         assert not weigh(quorum.parse("1 of privacy, 1 of security"), kim).reached
 
     def test_who_is_no_longer_eligible_does_not_count(self) -> None:
-        gone = [Vote("kim", frozenset({"support"}), "approve", eligible=False)]
+        gone = [Vote("kim", frozenset({"support"}), "approve", barred="inactive")]
         assert not weigh(quorum.parse("1 of support"), gone).reached
 
     def test_the_owner_never_counts(self) -> None:
@@ -196,6 +196,106 @@ class TestWeighing:
         assert not weigh(one, votes("finance", "support"), floor_people=2).reached
 
 
+# Everything a vote may bring, few enough to try all: five people, each perhaps standing for others of them.
+NAMES = ("p0", "p1", "p2", "p3", "p4")
+team_sets = st.frozensets(st.sampled_from(TEAMS), max_size=2)
+sources = st.lists(
+    st.builds(StandsFor, st.sampled_from((*NAMES, "absent")), team_sets, st.booleans()),
+    max_size=2,
+    unique_by=lambda one: one.person,
+).map(tuple)
+
+
+@st.composite
+def ballots(draw: st.DrawFn) -> list[Vote]:
+    """One vote a person, of any kind."""
+    return [
+        Vote(
+            name,
+            draw(team_sets),
+            draw(st.sampled_from(["approve", "approve", "approve", "reject"])),
+            barred=draw(st.sampled_from([None, None, None, "inactive", "no-proof"])),
+            owner=draw(st.sampled_from([False, False, False, True])),
+            stands_for=tuple(one for one in draw(sources) if one.person != name),
+        )
+        for name in NAMES[: draw(st.integers(0, len(NAMES)))]
+    ]
+
+
+def model(requirement: Requirement, ballot: list[Vote], floor_people: int) -> tuple[bool, bool]:
+    """(reached, rejected) in the plainest words: who may sit where, then every seating."""
+    voters = {vote.person for vote in ballot}
+    asked = {team for alternative in requirement for team in alternative}
+    yes: list[frozenset[str]] = []
+    rejected = False
+    for vote in ballot:
+        teams = set(vote.teams)
+        for source in vote.stands_for:
+            others = [
+                other.person
+                for other in ballot
+                if any(one.person == source.person and one.runs for one in other.stands_for)
+            ]
+            if source.runs and source.person not in voters and others == [vote.person]:
+                teams |= source.teams
+        counts = not vote.owner and vote.barred is None and bool(teams & asked)
+        if vote.verdict == "reject":
+            rejected = rejected or vote.owner or counts
+        elif counts:
+            yes.append(frozenset(teams))
+    return not rejected and brute_force(requirement, yes, floor_people), rejected
+
+
+class TestStandingForOthers:
+    @given(requirements, ballots(), st.integers(0, 2))
+    @settings(max_examples=800)
+    def test_agrees_with_the_plainest_words(
+        self, requirement: Requirement, ballot: list[Vote], floor_people: int
+    ) -> None:
+        standing = weigh(requirement, ballot, floor_people=floor_people)
+        assert (standing.reached, standing.rejected) == model(requirement, ballot, floor_people)
+
+    @given(requirements, ballots(), st.randoms(use_true_random=False))
+    def test_the_order_of_votes_does_not_matter_here_either(
+        self, requirement: Requirement, ballot: list[Vote], random: st.DataObject
+    ) -> None:
+        shuffled = list(ballot)
+        random.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
+        assert weigh(requirement, ballot) == weigh(requirement, shuffled)
+
+    @given(requirements, ballots())
+    def test_whoever_is_seated_counts_and_whoever_does_not_count_says_why(
+        self, requirement: Requirement, ballot: list[Vote]
+    ) -> None:
+        standing = weigh(requirement, ballot)
+        assert not {person for _, person in standing.seats} & standing.uncounted.keys()
+        for vote in ballot:
+            if vote.owner or vote.barred:
+                assert standing.uncounted[vote.person] == ("owner" if vote.owner else vote.barred)
+
+    @pytest.mark.parametrize(
+        ("vote", "why"),
+        [
+            (Vote("a", frozenset(), "approve", left=frozenset({"finance"})), "left"),
+            (Vote("a", frozenset({"support"}), "approve"), "no-seat"),
+            (Vote("a", frozenset(), "approve", stands_for=(StandsFor("b", frozenset({"finance"})),)),
+             "delegator-voted"),
+            (Vote("a", frozenset(), "approve", stands_for=(StandsFor("c", frozenset({"finance"}), runs=False),)),
+             "delegation-ended"),
+        ],
+    )  # fmt: skip
+    def test_says_why_a_vote_no_longer_counts(self, vote: Vote, why: str) -> None:
+        ballot = [vote, Vote("b", frozenset({"finance"}), "approve")]
+        standing = weigh(quorum.parse("2 of finance"), ballot)
+        assert (standing.uncounted, standing.progress) == ({"a": why}, "1 of 2")
+
+    def test_where_two_votes_carry_the_same_seats_neither_does(self) -> None:
+        lent = (StandsFor("away", frozenset({"finance"})),)
+        ballot = [Vote(name, frozenset(), "approve", stands_for=lent) for name in ("a", "b")]
+        assert not weigh(quorum.parse("1 of finance"), ballot).reached
+        assert weigh(quorum.parse("1 of finance"), ballot[:1]).reached
+
+
 class TestRejecting:
     def test_one_reject_by_who_may_sit_in_any_seat_ends_it(self) -> None:
         requirement = quorum.parse("2 of finance | 1 of privacy")
@@ -208,7 +308,7 @@ class TestRejecting:
         assert not weigh(quorum.parse("1 of finance"), [reject]).rejected
 
     def test_a_reject_by_who_is_barred_ends_nothing(self) -> None:
-        reject = Vote("lee", frozenset({"finance"}), "reject", eligible=False)
+        reject = Vote("lee", frozenset({"finance"}), "reject", barred="inactive")
         assert not weigh(quorum.parse("1 of finance"), [reject]).rejected
 
     def test_who_rejects_sits_in_no_seat(self) -> None:

@@ -196,13 +196,21 @@ class TestSeveralPermits:
         ruling = load_pack(files, teams=[team for names in teams for team in names]).rule(ask())
         assert (ruling.outcome, ruling.cause, ruling.is_alarming) == ("blocked", "evaluation-error", True)
 
-    def test_the_sooner_escalation_holds(self) -> None:
+    def test_an_escalation_holds_where_all_of_them_have_it_to_one_team_and_from_the_latest_time_on(self) -> None:
         ruling = ruling_of(
-            permit(ONE + '@escalate("20m to finance")'),
+            permit(ONE + '@escalate("20m to leadership")'),
             permit(ONE.replace("rule", "b") + '@escalate("10m to leadership")'),
         )
         assert ruling.escalate is not None
-        assert ruling.escalate.team == "leadership"
+        assert (ruling.escalate.team, ruling.escalate.after_seconds) == ("leadership", 1200)
+
+    @pytest.mark.parametrize("other", ['@escalate("10m to finance")', ""])
+    def test_an_escalation_that_one_of_them_has_not_is_none(self, other: str) -> None:
+        ruling = ruling_of(
+            permit(ONE + '@escalate("10m to leadership")'),
+            permit(ONE.replace("rule", "b") + other),
+        )
+        assert ruling.escalate is None
 
 
 class TestErrors:
@@ -359,6 +367,12 @@ class TestFloorsAtFiling:
         assert (ruling.risk_unknown, ruling.unknown) == (True, ("/extra",))
         assert ruling.problems == ("money.move is open from level 3 only",)
         assert said(ruling) == NOT_OPEN
+
+    def test_what_a_floor_stops_keeps_its_risk(self) -> None:
+        critical = '@id("rule") @require("2 of support") @risk("critical")'
+        assert (
+            pack_of(critical + self.NARROWED.format("money.move")).rule(ask("money.move", level=2)).risk == "critical"
+        )
 
     def test_level_1_reads_what_stays_inside(self) -> None:
         pack = pack_of(f"{ONE} permit (principal, action, resource) when {{ context.level > 0 }};")

@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.test import Client
 
 from agents import registration
+from approvals import access, history
 from approvals.models import Request
 from tests.support import services
 from tests.support.cast import SETTING_UP, Cast, decide, file_request, overdue
@@ -64,6 +66,7 @@ def told(cast: Cast, sealed: None) -> dict[str, Request]:
         ("?person=support2@example.test", {"rejected"}),
         ("?person=nobody@example.test", set()),
         ("?q=order/77", {"pending"}),
+        ("?q=77", {"pending"}),  # a part of an address is a word
         ("?q=customer.exp", {"critical"}),
         ("?q=email.send+mail", set()),
         ("?from=2000-01-01&to=2001-01-01", set()),
@@ -87,6 +90,13 @@ def test_words_match_from_their_beginning_in_action_resource_and_summary(
 @pytest.mark.parametrize("q", ["'", "\\", "a & | !( :*", "''':*", "\u202e", "%", "<->", "x" * 300])
 def test_any_words_can_be_asked_for(cast: Cast, signed_in: SignedIn, q: str) -> None:
     assert signed_in("support1").get("/history/", {"q": q}).status_code == 200
+
+
+def test_words_are_looked_up_in_the_index(cast: Cast) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        plan = history.matching(access.viewer(cast["support1"]), history.Filter(words="bremen/77")).explain()
+    assert "requests_by_words" in plan
 
 
 def test_days_are_whole_days_of_utc(cast: Cast, signed_in: SignedIn) -> None:

@@ -294,10 +294,18 @@ def test_drafts_are_few_and_short(cast: Cast, signed_in: SignedIn, apps: dict[st
     client = signed_in("privacy1")
     requests = [file_request(cast, CRITICAL) for _ in range(REQUESTS_AT_MOST + 1)]
     for request in requests:
-        client.post(reverse("step_up", args=[request.pk]), {"rationale": "x" * 200_000, "parameters": "secret"})
+        typed = {"rationale": "x" * 200_000, "parameters": request.parameters_text, "confirm": "1204"}
+        client.post(reverse("step_up", args=[request.pk]), typed)
     drafts = client.session["decision_drafts"]
     assert list(drafts) == [str(request.pk) for request in requests[1:]]
     assert all(list(draft) == ["rationale"] and len(draft["rationale"]) == 4000 for draft in drafts.values())
+
+
+def test_an_edit_is_kept_whole_or_not_at_all(cast: Cast, signed_in: SignedIn, apps: dict[str, App]) -> None:
+    request, client = file_request(cast, CRITICAL), signed_in("privacy1")
+    for text, kept in (('{"rows": 1}', True), ("{" + "x" * 300_000, False)):
+        client.post(reverse("step_up", args=[request.pk]), {"rationale": WHY, "parameters": text})
+        assert (client.session["decision_drafts"][str(request.pk)].get("parameters") == text) is kept
 
 
 def test_the_way_back_shows_everything_where_everything_was_shown(

@@ -1,0 +1,162 @@
+"""The verbs of changes that take two administrators: propose, confirm, cancel. Each is one transaction with its entry.
+
+The second is neither who proposed nor whom it is about, and everything is asked again under the lock. Since whoever
+confirms is an administrator and is not the subject, there is never none left. What one administrator may do alone is
+`membership`'s and `departures`'.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models.functions import Now
+
+from accounts import departures, membership, people
+from accounts.acting import Acting, Refused, administrators, changing, locked
+from accounts.invitations import has_open_link, issue
+from accounts.models import TWO_PEOPLE, Invitation, RightsChange, Role, User
+from accounts.people import person_party, teams_and_roles_of, why
+from audit.canonical import timestamp
+from audit.commitments import JSON
+from audit.entries import Draft, record
+from audit.types import EntryType
+
+WAITS = timedelta(days=7)
+Kind = RightsChange.Kind
+
+
+def propose(
+    *, by: Acting, person_id: UUID, kind: RightsChange.Kind, role: Role | None = None, reason: str
+) -> RightsChange | None:
+    """Propose a change; None where it took effect at once: while there is one administrator only, that one makes the
+    second alone, which is recorded as such."""
+    with changing(by) as now:
+        person = locked(person_id)
+        reason = membership.clean(reason, asked=True)
+        _still_makes_sense(person, kind, role)
+        if kind == Kind.GIVE and role is Role.ADMINISTRATOR and administrators() == {by.person.pk}:
+            people.give_role(
+                by=by.party, user=person, role=role, reason=reason, facts={"bootstrap": True}, auth=by.auth
+            )
+            return None
+        return put_forward(by, person, kind, role, reason, now)
+
+
+def put_forward(
+    by: Acting, person: User, kind: RightsChange.Kind, role: Role | None, reason: str, now: datetime
+) -> RightsChange:
+    """Write a proposal down, inside the caller's `changing`; the same one twice is refused."""
+    same = RightsChange.objects.filter(person=person, kind=kind, role=role or "", outcome__isnull=True)
+    same.filter(expires_at__lte=now).update(outcome=RightsChange.Outcome.LAPSED, ended_at=Now())
+    if same.exists():
+        raise Refused("This is proposed already; it waits for another administrator.")
+    change = RightsChange(
+        kind=kind, role=role or "", person=person, reason=reason, proposed_by=by.person, expires_at=now + WAITS
+    )
+    change.save(force_insert=True)
+    record(
+        Draft(
+            type=EntryType.RIGHTS_PROPOSED,
+            actor=by.party,
+            subject=person_party(person),
+            facts={**_facts(change), "until": timestamp(change.expires_at)},
+            personal=why(reason),
+            auth=by.auth,
+        )
+    )
+    return change
+
+
+def confirm(*, by: Acting, change_id: UUID) -> tuple[User, str]:
+    """Confirm as the second administrator, and carry the change out; returns whom it is about, and the token of the
+    link where the change was a new sign-in."""
+    with changing(by) as now:
+        change = _open(change_id, now)
+        person = locked(change.person_id)
+        if by.person.pk == change.proposed_by_id:
+            raise Refused("You proposed this; another administrator confirms it.")
+        if by.person.pk == person.pk:
+            raise Refused("This is about you; another administrator confirms it.")
+        if change.proposed_by_id not in administrators():
+            raise Refused("Who proposed this is no administrator any more. Propose it anew.")
+        role = Role(change.role) if change.role else None
+        _still_makes_sense(person, Kind(change.kind), role)
+        token = _carry_out(by, person, change, role, now)
+        _end(change, RightsChange.Outcome.CONFIRMED, by)
+        return person, token
+
+
+def _carry_out(by: Acting, person: User, change: RightsChange, role: Role | None, now: datetime) -> str:
+    facts: dict[str, JSON] = {"change": str(change.pk), "proposed_by": str(change.proposed_by_id)}
+    if change.kind == Kind.GIVE and role is not None:
+        people.give_role(by=by.party, user=person, role=role, reason=change.reason, facts=facts, auth=by.auth)
+    elif change.kind == Kind.TAKE and role is not None:
+        people.take_role(by=by.party, user=person, role=role, reason=change.reason, facts=facts, auth=by.auth)
+    elif change.kind == Kind.DEACTIVATE:
+        departures.carry_out(by, person, change.reason, facts=facts)
+    elif change.kind == Kind.REACTIVATE:
+        departures.bring_back(by, person, change.reason, facts=facts)
+    else:
+        return issue(by.party, person, Invitation.Kind.RESET, now, by.auth)
+    return ""
+
+
+def cancel(*, by: Acting, change_id: UUID) -> User:
+    """Drop a proposed change; any administrator may."""
+    with changing(by) as now:
+        change = _open(change_id, now)
+        _end(change, RightsChange.Outcome.CANCELLED, by)
+        record(
+            Draft(
+                type=EntryType.RIGHTS_CANCELLED,
+                actor=by.party,
+                subject=person_party(change.person),
+                facts=_facts(change),
+                auth=by.auth,
+            )
+        )
+        return change.person
+
+
+def _open(change_id: UUID, now: datetime) -> RightsChange:
+    change = RightsChange.objects.select_for_update(of=("self",)).select_related("person").filter(pk=change_id).first()
+    if change is None:
+        raise Refused("There is no such change.")
+    if change.outcome is not None:
+        raise Refused(f"This change was {change.outcome} already.")
+    if change.expires_at <= now:
+        raise Refused("This change waited too long and has lapsed. Propose it anew.")
+    return change
+
+
+def _end(change: RightsChange, outcome: RightsChange.Outcome, by: Acting) -> None:
+    RightsChange.objects.filter(pk=change.pk).update(outcome=outcome, ended_by=by.person, ended_at=Now())
+
+
+def _facts(change: RightsChange) -> dict[str, JSON]:
+    return {"change": str(change.pk), "kind": change.kind, "role": change.role or None}
+
+
+def _still_makes_sense(person: User, kind: RightsChange.Kind, role: Role | None) -> None:
+    """Refuse what would change nothing, what takes no second person, and a link that could be misused."""
+    if kind == Kind.REACTIVATE:
+        if person.is_active:
+            raise Refused("This person is active already.")
+        return
+    if not person.is_active:
+        raise Refused("This person is deactivated.")
+    if kind not in (Kind.GIVE, Kind.TAKE):
+        if not departures.holds_a_role_of_two(person):
+            raise Refused("This takes one administrator only.")
+        return
+    if role not in TWO_PEOPLE:
+        raise Refused("This role takes one administrator only.", "role")
+    held = role in teams_and_roles_of(person)[1]
+    if kind == Kind.GIVE and held:
+        raise Refused("They hold this role already.", "role")
+    if kind == Kind.TAKE and not held:
+        raise Refused("They do not hold this role any more.")
+    if kind == Kind.GIVE and has_open_link(person):
+        # Whoever made the link could open it, and be two administrators.
+        raise Refused("A link to choose their password is still open. Give this role when they have signed in.")

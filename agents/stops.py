@@ -1,0 +1,96 @@
+"""The kill switch: stops all agents by one write, and lets them ask again. Nothing is waited for and nothing else is
+touched; what was pending and granted is withdrawn from rows afterwards, elsewhere.
+
+From the commit of a stop on, whoever files, decides or redeems reads it (`permission`) and refuses.
+"""
+
+from __future__ import annotations
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models.functions import Now
+
+from accounts.models import User
+from accounts.people import person_party
+from agents.models import Stop
+from audit.entries import Authentication, Draft, Party, Personal, record
+from audit.types import EntryType
+
+REASON_AT_MOST = 500
+OPERATOR = Party("system", "operator")  # whoever has a shell on the server, when the web is down
+
+
+class StopRefused(Exception):
+    """409: nothing was stopped, or nothing lifted; the text says why."""
+
+
+def newest() -> int:
+    """The number of the newest stop, 0 before the first; one query."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT coalesce(max(number), 0) FROM agents_stop")
+        number: int = cursor.fetchone()[0]
+        return number
+
+
+def in_force() -> Stop | None:
+    """The stop that holds now, with who began it; one query."""
+    return Stop.objects.select_related("started_by").filter(lifted_at__isnull=True).first()
+
+
+def recent(limit: int = 20) -> list[Stop]:
+    """The newest stops, with their people; one query."""
+    return list(Stop.objects.select_related("started_by", "lifted_by").order_by("-number")[:limit])
+
+
+def begin(*, by: User | None, reason: str, auth: Authentication | None = None) -> Stop:
+    """Stop all agents from this commit on; `by` is None for an operator's command. Raises `StopRefused`."""
+    said = _reason(reason)
+    try:
+        with transaction.atomic(durable=True):
+            stop = Stop(number=newest() + 1, started_by=by, reason=said)
+            stop.save(force_insert=True)
+            record(
+                Draft(
+                    type=EntryType.STOP_BEGUN,
+                    actor=person_party(by) if by is not None else OPERATOR,
+                    subject=Party("stop", str(stop.number)),
+                    facts={"number": stop.number},
+                    personal={"reason": Personal(said)},
+                    auth=auth,
+                )
+            )
+    except IntegrityError as error:  # somebody else was first, and theirs holds
+        raise StopRefused("All agents are stopped already.") from error
+    return stop
+
+
+def lift(*, number: int, by: User, reason: str, auth: Authentication | None = None) -> Stop:
+    """Let agents ask again; takes somebody other than who stopped them. Raises `StopRefused`."""
+    said = _reason(reason)
+    with transaction.atomic(durable=True):
+        stop = Stop.objects.select_for_update().filter(number=number, lifted_at__isnull=True).first()
+        if stop is None:
+            raise StopRefused("This stop is not in force.")
+        if stop.started_by_id == by.pk:
+            raise StopRefused("You stopped all agents, so somebody else lets them ask again.")
+        Stop.objects.filter(number=number).update(lifted_at=Now(), lifted_by=by, lift_reason=said)
+        stop.refresh_from_db()
+        record(
+            Draft(
+                type=EntryType.STOP_LIFTED,
+                actor=person_party(by),
+                subject=Party("stop", str(number)),
+                facts={"number": number},
+                personal={"reason": Personal(said)},
+                auth=auth,
+            )
+        )
+    return stop
+
+
+def _reason(text: str) -> str:
+    said = text.strip()
+    if not said:
+        raise StopRefused("Say why: everybody who works here will read it.")
+    if len(said) > REASON_AT_MOST:
+        raise StopRefused(f"At most {REASON_AT_MOST} characters.")
+    return said

@@ -1,0 +1,186 @@
+"""Holds the stories that the log tells against the rows, all read at one moment. What a story is, `story` says.
+
+Reads entries whether sealed or still pending: both were committed with what they describe.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+
+from approvals.replay.story import Allowed, Story, tell, tell_allowance
+from audit.leaves import Leaf, parse
+
+CHUNK = 1_000
+FAULTS_AT_MOST = 100
+
+_SUBJECTS = """
+SELECT subject_id FROM audit_head WHERE subject_kind = %(kind)s AND subject_id > %(after)s
+ ORDER BY subject_id LIMIT %(limit)s
+"""
+
+# Sealed leaves and what waits to be sealed.
+_LEAVES = """
+SELECT subject_id, leaf FROM (
+  SELECT subject_id, ordinal, leaf FROM audit_leaf WHERE subject_kind = %(kind)s AND subject_id = ANY(%(ids)s)
+  UNION ALL
+  SELECT subject_id, ordinal, leaf FROM audit_pending WHERE subject_kind = %(kind)s AND subject_id = ANY(%(ids)s)
+) told ORDER BY subject_id, ordinal
+"""
+
+_ROWS = """
+SELECT r.id::text, r.status, r.agent_id::text, r.expires_at, g.id::text, g.redeemed_at IS NOT NULL,
+       EXISTS (SELECT FROM approvals_outcome o WHERE o.request_id = r.id),
+       (SELECT coalesce(json_object_agg(d.id, json_build_array(d.person_id, d.verdict, d.voided_at IS NOT NULL)), '{}')
+          FROM approvals_decision d WHERE d.request_id = r.id),
+       r.amended_at IS NOT NULL, coalesce(r.amended_quorum, r.quorum)::text,
+       (SELECT q.id::text FROM approvals_question q WHERE q.request_id = r.id AND q.answered_at IS NULL)
+  FROM approvals_request r LEFT JOIN approvals_grant g ON g.request_id = r.id
+ WHERE r.id = ANY(%(ids)s::uuid[])
+"""
+
+_WITHOUT_ENTRIES = """
+SELECT r.id::text FROM approvals_request r WHERE NOT EXISTS (
+  SELECT FROM audit_head h WHERE h.subject_kind = 'request' AND h.subject_id = r.id::text) LIMIT 20
+"""
+
+# A notice says what was so when it was left, and the end of a request never changes.
+_ORPHAN_NOTICES = """
+SELECT n.event, n.request_id::text FROM approvals_notice n JOIN approvals_request r ON r.id = n.request_id
+ WHERE n.event IN ('request.approved', 'request.rejected', 'request.expired', 'request.blocked', 'request.withdrawn')
+   AND n.event <> 'request.' || r.status LIMIT 20
+"""
+
+
+@dataclass
+class Replay:
+    """What was replayed and what does not hold, at most `FAULTS_AT_MOST` sentences of `fault_count`."""
+
+    requests: int = 0
+    entries: int = 0
+    fault_count: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def fault(self, request: str, what: str) -> None:
+        """Note what does not hold of a request."""
+        self.fault_count += 1
+        if len(self.faults) < FAULTS_AT_MOST:
+            self.faults.append(f"request {request}: {what}")
+
+
+def replay(*, said: Callable[[int], None] = lambda requests: None) -> Replay:
+    """Replay every request of the log against the tables; `said` hears how many are done.
+
+    Reads in one REPEATABLE READ transaction of its own, so it must not be called within one.
+    """
+    done = Replay()
+    with transaction.atomic(durable=True):
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        owners, allowed, delegations = _Owners(), _allowances(), _Delegations()
+        for chunk in _chunks("request"):
+            stories = [tell(request, leaves, owners.at, allowed.get, delegations.ran) for request, leaves in chunk]
+            rows = {row[0]: row[1:] for row in _fetch(_ROWS, ids=[story.request for story in stories])}
+            for story, (_, leaves) in zip(stories, chunk, strict=True):
+                done.entries += len(leaves)
+                for what in (*story.faults, *_differences(story, rows.get(story.request))):
+                    done.fault(story.request, what)
+            done.requests += len(stories)
+            said(done.requests)
+        for (request,) in _fetch(_WITHOUT_ENTRIES):
+            done.fault(request, "a row without any entry")
+        for event, request in _fetch(_ORPHAN_NOTICES):
+            done.fault(request, f"somebody is told {event}, which it is not")
+    return done
+
+
+def _differences(story: Story, row: Sequence[Any] | None) -> Iterator[str]:
+    if row is None:
+        if story.stands is not None:  # refusals may name what never was
+            yield "entries without a row"
+        return
+    status, agent, expires_at, grant, redeemed, reported, decisions, edited, asked, question = row
+    if story.stands is None or status != story.stands.value:
+        yield f"the row says {status}, the log {story.stands}"
+    if agent != story.agent:
+        yield "the row names another agent than the log"
+    if story.expires_at is not None and expires_at != story.expires_at:
+        yield "the row has another deadline than the log"
+    if grant != story.grant:
+        yield "the row has another grant than the log"
+    if redeemed is not None and bool(redeemed) != story.redeemed:
+        yield "row and log disagree whether it was redeemed"
+    if reported != story.reported:
+        yield "row and log disagree whether an outcome was reported"
+    if edited != story.edited or json.loads(asked) != story.asked:
+        yield "row and log disagree about an edit, or about whom policy asks"
+    if question != story.question:
+        yield "row and log disagree about the open question"
+    told = {key: [vote.person, vote.verdict, vote.voided] for key, vote in story.votes.items()}
+    if decisions != told:
+        yield "row and log disagree about who decided"
+
+
+class _Owners:
+    """Who answered for an agent when: from the entries of agents that name an owner."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, list[tuple[datetime, str]]] = {}
+        for chunk in _chunks("agent"):
+            for agent, leaves in chunk:
+                self._since[agent] = [(leaf.at, leaf.facts["owner"]) for leaf in leaves if "owner" in leaf.facts]
+
+    def at(self, agent: str, moment: datetime) -> str | None:
+        """The owner's id at that moment."""
+        known = self._since.get(agent, [])
+        place = bisect_right([since for since, _ in known], moment)
+        return known[place - 1][1] if place else None
+
+
+class _Delegations:
+    """When each delegation ran: from the entries of its naming and its end."""
+
+    def __init__(self) -> None:
+        self._spans: dict[str, tuple[datetime, datetime]] = {}
+        for chunk in _chunks("delegation"):
+            for delegation, leaves in chunk:
+                for leaf in leaves:
+                    if leaf.type == "delegation.made":
+                        start, end = (datetime.fromisoformat(leaf.facts[name]) for name in ("starts_at", "ends_at"))
+                        self._spans[delegation] = (start, end)
+                    elif leaf.type == "delegation.ended" and delegation in self._spans:
+                        start, end = self._spans[delegation]
+                        self._spans[delegation] = (start, min(end, leaf.at))
+
+    def ran(self, delegation: str, moment: datetime) -> bool:
+        """Whether it ran at that moment."""
+        span = self._spans.get(delegation)
+        return span is not None and span[0] <= moment < span[1]
+
+
+def _allowances() -> dict[str, Allowed]:
+    told = ((one, tell_allowance(leaves)) for chunk in _chunks("allowance") for one, leaves in chunk)
+    return {one: allowed for one, allowed in told if allowed is not None}
+
+
+def _chunks(kind: str) -> Iterator[list[tuple[str, list[Leaf]]]]:
+    """Whole subjects with their leaves in order, so many at a time."""
+    after = ""
+    while ids := [subject for (subject,) in _fetch(_SUBJECTS, kind=kind, after=after, limit=CHUNK)]:
+        told: dict[str, list[Leaf]] = {subject: [] for subject in ids}
+        for subject, leaf in _fetch(_LEAVES, kind=kind, ids=ids):
+            told[subject].append(parse(bytes(leaf)))
+        yield list(told.items())
+        after = ids[-1]
+
+
+def _fetch(query: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        return cursor.fetchall()

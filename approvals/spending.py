@@ -1,0 +1,200 @@
+"""Finds the allowance that a request falls under, and spends one use of it on that request. Granting is `allowances`'.
+
+Asked only where policy itself asks people: an allowance stands in for their votes, never for policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db import connection
+from django.db.models import F, OuterRef
+from django.db.models.functions import Now
+
+from accounts import second_factor
+from accounts.models import Membership
+from approvals import access, grants, lifecycle, quorum
+from approvals.models import Allowance, AllowanceAgreement, AllowanceUse, Request
+from approvals.rules import answers, conditions
+from approvals.rules.pack import Pack
+from approvals.rules.ruling import Ask, Ruling
+from approvals.rules.values import JSON
+from approvals.states import Status
+from audit.entries import Authentication, Draft, EvidenceUnavailable, Party, record_many
+from audit.health import assert_log_is_live
+from audit.types import EntryType
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An allowance under its row lock, with a use left, and the seats that those who agreed to it fill."""
+
+    allowance: Allowance
+    seats: tuple[tuple[str, str], ...]
+
+
+def agreements_of(allowance_ids: Collection[UUID]) -> dict[UUID, list[AllowanceAgreement]]:
+    """Who agreed, by allowance, oldest first, with their people and the teams these sit in now (`teams_now`); one
+    query."""
+    teams = Membership.objects.filter(user=OuterRef("person")).values("team__slug")
+    rows = (
+        AllowanceAgreement.objects.filter(allowance__in=list(allowance_ids))
+        .select_related("person")
+        .annotate(teams_now=ArraySubquery(teams))
+        .order_by("at", "id")
+    )
+    found: dict[UUID, list[AllowanceAgreement]] = {}
+    for agreement in rows:
+        found.setdefault(agreement.allowance_id, []).append(agreement)
+    return found
+
+
+def standing(ruling: Ruling, agreements: Collection[AllowanceAgreement], *, owner_id: UUID) -> quorum.Standing:
+    """How far those who agreed fill what this ruling asks, each as they are now; `quorum.weigh`."""
+    return quorum.weigh(
+        ruling.requirement or quorum.NOBODY,
+        [
+            quorum.Vote(
+                person=str(one.person_id),
+                teams=frozenset(one.teams_now) & frozenset(one.teams),  # type: ignore[attr-defined]  # annotated above
+                verdict="approve",
+                barred=_barred(one, ruling),
+                owner=one.person_id == owner_id,
+            )
+            for one in agreements
+        ],
+        floor_people=max(ruling.floor_people, 1),
+    )
+
+
+def _barred(agreement: AllowanceAgreement, ruling: Ruling) -> quorum.Uncounted | None:
+    if not agreement.person.is_active:
+        return "inactive"
+    return None if _proved(agreement, ruling) else "no-proof"
+
+
+def _proved(agreement: AllowanceAgreement, ruling: Ruling) -> bool:
+    if not access.asks_stepup(ruling):
+        return True
+    proof = Authentication(agreement.auth_method, agreement.auth_at)
+    return not second_factor.why_not_fresh(proof, at=agreement.at)
+
+
+def state_of(allowance: Allowance, now: datetime) -> str:
+    """`revoked`, `ended`, `used-up`, `waiting` for people to agree, or `active`, by the moment given."""
+    if allowance.revoked_at is not None:
+        return "revoked"
+    if allowance.uses_left == 0:
+        return "used-up"
+    if allowance.ends_at <= now:
+        return "ended"
+    return "waiting" if allowance.active_at is None else "active"
+
+
+def may_stand_in(ruling: Ruling) -> bool:
+    """Whether an allowance may answer such a ruling at all: people are asked, it is understood, and not critical."""
+    return ruling.outcome == "people" and ruling.risk != "critical" and not ruling.risk_unknown and not ruling.unknown
+
+
+def find(ask: Ask, ruling: Ruling, pack: Pack | None, *, agent_id: UUID, owner_id: UUID, epoch: int) -> Held | None:
+    """The first allowance to end that this request falls under, its row locked to the commit; None where there is
+    none that holds, and wherever it cannot be told."""
+    action = pack.catalogue.get(ask.action) if pack is not None else None
+    if action is None or not may_stand_in(ruling):
+        return None
+    open_ones = Allowance.objects.filter(
+        agent=agent_id,
+        action=ask.action,
+        epoch=epoch,
+        active_at__isnull=False,
+        revoked_at__isnull=True,
+        uses_left__gt=0,
+        ends_at__gt=Now(),
+    )
+    candidates = list(open_ones.order_by("ends_at", "id"))
+    if not candidates or not _could_be_approved(ruling):
+        return None
+    agreements = agreements_of([allowance.pk for allowance in candidates])
+    for allowance in candidates:
+        try:
+            condition = conditions.read(allowance.condition, action)
+        except conditions.BadCondition:  # of an action whose catalogue has changed
+            continue
+        if not condition.holds(agent=ask.agent, resource=ask.resource, parameters=ask.parameters):
+            continue
+        stands = standing(ruling, agreements.get(allowance.pk, []), owner_id=owner_id)
+        if not stands.reached:
+            continue
+        # Locked, and asked again: who waited here may find the last use gone, or the allowance revoked.
+        locked = open_ones.select_for_update().filter(pk=allowance.pk).first()
+        if locked is not None:
+            return Held(locked, stands.seats)
+    return None
+
+
+def _could_be_approved(ruling: Ruling) -> bool:
+    """As for a person's approval: high risk needs a log that is live, and every grant a key. Else it waits."""
+    try:
+        grants.assert_can_sign(_clock())
+        if ruling.risk == "high":
+            assert_log_is_live()
+    except (grants.CannotSign, EvidenceUnavailable):
+        return False
+    return True
+
+
+def _clock() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        moment: datetime = cursor.fetchone()[0]
+        return moment
+
+
+def spend(held: Held, request: Request, ruling: Ruling, *, at: datetime) -> None:
+    """Approve a request that was just filed by one use of the allowance: its record, its grant, its entry."""
+    allowance = held.allowance
+    number = allowance.uses_total - allowance.uses_left + 1
+    Allowance.objects.filter(pk=allowance.pk).update(uses_left=F("uses_left") - 1)
+    seats = [{"team": team, "person": person} for team, person in held.seats]
+    AllowanceUse(request=request, allowance=allowance, number=number, seats=seats, at=at).save(force_insert=True)
+    grants.issue(request, ruling, at=at, by=lifecycle.SYSTEM)
+    lifecycle.transition(
+        request,
+        Status.APPROVED,
+        by=lifecycle.SYSTEM,
+        at=at,
+        reason=answers.APPROVED.reason,
+        retry=None,
+        valid_seconds=ruling.valid_seconds,
+        facts={"allowance": str(allowance.pk), "use": number, "of": allowance.uses_total, "seats": seats},
+    )
+
+
+def end_all(*, by: Party, reason: str, facts: Mapping[str, JSON], agent_id: UUID | None = None, before: int = 0) -> int:
+    """End the allowances of one agent, or all from before that stop, each with its entry; how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE approvals_allowance SET revoked_at = clock_timestamp(), revoke_reason = %(reason)s"
+            " WHERE id IN (SELECT id FROM approvals_allowance WHERE revoked_at IS NULL AND uses_left > 0"
+            "   AND ends_at > clock_timestamp() AND (agent_id = %(agent)s OR epoch < %(before)s)"
+            "   ORDER BY id FOR UPDATE)"
+            " RETURNING id, agent_id, uses_left",
+            {"reason": reason, "agent": agent_id, "before": before},
+        )
+        ended = cursor.fetchall()
+    record_many(
+        [
+            Draft(
+                type=EntryType.ALLOWANCE_REVOKED,
+                actor=by,
+                subject=Party("allowance", str(allowance_id)),
+                facts={"agent": str(agent), "uses_left": left, **facts},
+            )
+            for allowance_id, agent, left in ended
+        ]
+    )
+    return len(ended)

@@ -1,0 +1,95 @@
+"""What is shipped for production: each file fits its format, keys lie apart, and what is watched is exported."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.conf import settings
+from django.test import Client
+from prometheus_client.parser import text_string_to_metric_families
+
+DEPLOY = Path(settings.BASE_DIR) / "deploy"
+TOOLS = Path(settings.BASE_DIR) / ".venv" / "bin"
+MANIFESTS = sorted(path for path in (DEPLOY / "kubernetes").glob("*.yaml") if path.name != "kustomization.yaml")
+PASSWORDS = {"APP_PASSWORD", "OWNER_PASSWORD", "SEALER_PASSWORD", "ERASER_PASSWORD", "POSTGRES_PASSWORD"}
+
+
+def said(*command: str | Path) -> str:
+    """What a linter says; empty where it passes."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+
+
+def test_the_dockerfile_passes_its_linter() -> None:
+    assert said(TOOLS / "hadolint", DEPLOY / "Dockerfile") == ""
+
+
+def test_the_compose_file_fits_the_published_specification() -> None:
+    assert said(TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yml") == ""
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.name)
+def test_each_manifest_fits_kubernetes_own_schema(manifest: Path) -> None:
+    assert said(TOOLS / "kubernetes-validate", "--kubernetes-version", "1.31", "--strict", manifest) == ""
+
+
+def test_the_kustomization_names_every_manifest() -> None:
+    (kustomization,) = documents(DEPLOY / "kubernetes" / "kustomization.yaml")
+    assert sorted(kustomization["resources"]) == [path.name for path in MANIFESTS]
+
+
+def test_in_compose_each_process_has_the_password_of_its_own_role_and_the_sealer_alone_the_logs_key() -> None:
+    (compose,) = documents(DEPLOY / "compose.yml")
+    own = {"web": "APP", "worker": "APP", "beat": "APP", "migrate": "OWNER", "sealer": "SEALER"}
+    for name, role in own.items():
+        service = compose["services"][name]
+        known = {word for word in PASSWORDS if word in json.dumps(service["environment"])}
+        assert known == {f"{role}_PASSWORD"}, name
+        assert ("audit-key" in service.get("secrets", [])) == (name == "sealer")
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+    writers = [
+        name for name, service in compose["services"].items() if "evidence:/evidence" in service.get("volumes", [])
+    ]
+    assert writers == ["sealer"]
+
+
+def test_in_kubernetes_pods_are_unprivileged_and_the_sealer_alone_has_the_logs_key() -> None:
+    (settings_map,) = documents(DEPLOY / "kubernetes" / "settings.yaml")
+    assert not any(re.search(r"://[^@/]*:[^@/]*@", value) for value in settings_map["data"].values())
+    pods = [
+        (document["metadata"]["name"], document["spec"]["template"]["spec"])
+        for path in MANIFESTS
+        for document in documents(path)
+        if document["kind"] in {"Deployment", "Job"}
+    ]
+    assert {name for name, _ in pods} == {"web", "worker", "beat", "sealer", "migrate"}
+    for name, pod in pods:
+        (container,) = pod["containers"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert container["args"] == [name]
+        assert ("countersign-log-key" in json.dumps(pod)) == (name == "sealer")
+        writes = [
+            mount for mount in container["volumeMounts"] if mount["name"] == "evidence" and "readOnly" not in mount
+        ]
+        assert bool(writes) == (name == "sealer")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_alerts_and_dashboard_ask_for_is_exported() -> None:
+    exported = {family.name for family in text_string_to_metric_families(Client().get("/metrics").content.decode())}
+    texts = [(DEPLOY / "prometheus" / "alerts.yml").read_text(), (DEPLOY / "grafana" / "countersign.json").read_text()]
+    asked = {word for text in texts for word in re.findall(r"\bcountersign_[a-z_]+", text)}
+    assert asked <= exported | {"countersign_"}, asked - exported
+    assert {"countersign_log_lag_seconds", "countersign_sweep_late_seconds"} <= asked

@@ -1,0 +1,117 @@
+"""An allowance's bounds: one Cedar expression, read strictly, that bounds something and holds for what it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from approvals.rules import conditions
+from approvals.rules.conditions import BadCondition, Condition
+from tests.support.packs import demo_pack
+
+REFUND = demo_pack().catalogue["refund.create"]
+BOUNDED = 'context.parameters.amount_cents <= 5000 && context.parameters.currency == "USD"'
+
+
+def holds(condition: Condition, resource: str = "order/1", **parameters: Any) -> bool:
+    return condition.holds(
+        agent="helpdesk", resource=resource, parameters={"amount_cents": 4200, "currency": "USD", **parameters}
+    )
+
+
+def test_it_holds_for_what_lies_within_and_for_nothing_else() -> None:
+    condition = conditions.read(BOUNDED, REFUND)
+    assert holds(condition)
+    assert holds(condition, amount_cents=5000)
+    assert not holds(condition, amount_cents=5001)
+    assert not holds(condition, currency="EUR")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "true }; permit (principal, action, resource) when { true",
+        "true } when { true",
+        "true } unless { false",
+        "context.parameters.amount_cents <= 1 } unless { context.parameters.amount_cents <= 1",
+        'true }; @id("x") permit (principal, action, resource) when { context.parameters.amount_cents == 1',
+        "context.parameters.amount_cents <= 1 }; forbid (principal, action, resource) when { false",
+        "}; permit (principal, action, resource); permit (principal, action, resource) when {",
+        "context.parameters.amount_cents <= 1 // }; permit (principal, action, resource);\n || true",
+    ],
+)
+def test_a_text_that_closes_our_braces_or_hides_in_a_comment_is_refused(text: str) -> None:
+    with pytest.raises(BadCondition):
+        conditions.read(text, REFUND)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "bounded to"),
+        ("true", "no parameter"),
+        ("1 == 1", "no parameter"),
+        ("true || context.parameters.amount_cents <= 1", "bounds nothing"),
+        ("context.parameters.amount_cents <= 1 || true", "bounds nothing"),
+        ("context.parameters.amount_cents > 0", "bounds nothing"),
+        ('context.parameters.currency != "EUR"', "bounds nothing"),
+        ('context.resource like "*"', "bounds nothing"),
+        ("!(context.parameters has order)", "bounds nothing"),
+        ("context.parameters.amount_cent <= 1", "amount_cent"),
+        ('context.parameters.amount_cents == "much"', "type"),
+        ("context.level == 3", "alone"),
+        ("context.hour < 12 && context.parameters.amount_cents <= 1", "alone"),
+        ('principal == Agent::"helpdesk"', "alone"),
+        ('resource == Resource::"order/1" && context.parameters.amount_cents <= 1', "alone"),
+        ("context == context || context.parameters.amount_cents <= 1", "alone"),
+        ("context.parameters.amount_cents <=", "no Cedar expression"),
+        ("context.parameters.amount_cents <= 1\u202e", "cannot be seen"),
+        ("context.parameters.amount_cents <= 1 " + "&& true " * 300, "characters"),
+    ],
+)
+def test_what_bounds_nothing_or_reads_something_else_is_refused_and_says_why(text: str, why: str) -> None:
+    with pytest.raises(BadCondition, match=why):
+        conditions.read(text, REFUND)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"amount_cents": "4200"},
+        {"amount_cents": None},
+        {"amount_cents": 4200.5},
+        {"currency": {"__entity": {"type": "Agent", "id": "x"}}},
+        {"amount_cents": -1},
+    ],
+)
+def test_what_does_not_fit_the_action_falls_under_nothing(parameters: dict[str, Any]) -> None:
+    assert not holds(conditions.read(BOUNDED, REFUND), **parameters)
+
+
+def test_an_error_on_the_way_is_a_no() -> None:
+    condition = conditions.read('context.parameters has order && context.parameters.order == "1"', REFUND)
+    assert holds(condition, order="1")
+    assert not holds(condition)
+
+
+def test_it_names_what_it_leaves_free() -> None:
+    assert conditions.read(BOUNDED, REFUND).free == ("/order", "/reason")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"order": 'a"b\\c', "reason": "line\none\u202e"},
+        {"reason": '" || true || "'},
+        {"reason": "x}; permit(principal, action, resource);"},
+    ],
+)
+@pytest.mark.parametrize("resource", ["order/1188", "stripe:charge/ch_*", 'x"/y', "plain"])
+def test_what_is_suggested_for_a_request_is_a_condition_it_falls_under(resource: str, more: dict[str, Any]) -> None:
+    given = {"amount_cents": 4200, "currency": "USD", **more}
+    text = conditions.suggestion(REFUND, resource=resource, parameters=given)
+    condition = conditions.read(text, REFUND)
+    assert condition.holds(agent="helpdesk", resource=resource, parameters=given)
+    assert not condition.holds(agent="helpdesk", resource=resource, parameters={**given, "amount_cents": 4201})

@@ -1,0 +1,239 @@
+"""Signing in through the organisation's provider: by a verified address at first, then by its own name for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from allauth.socialaccount.models import SocialAccount
+from django.test import Client
+
+from accounts.models import User
+from accounts.second_factor import why_not_fresh
+from accounts.sign_in import authentication_of
+from tests.support import codes, sealing
+from tests.support.cast import Cast, file_request, make_cast, make_person
+from tests.support.leaves import entries
+from tests.support.provider import CLIENT, SECRET, Provider, providing
+
+
+@pytest.fixture
+def cast(transactional_db: None) -> Cast:
+    """Two of support."""
+    return make_cast(only=("support1", "support2"))
+
+
+@pytest.fixture
+def provider(cast: Cast, settings: Any) -> Iterator[Provider]:
+    """A provider that says support1 is there."""
+    with providing() as made:
+        settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET = made.url, CLIENT, SECRET
+        made.claims = claims()
+        yield made
+
+
+def claims(**more: Any) -> dict[str, Any]:
+    return {"sub": "248289761001", "email": "support1@example.test", "email_verified": True, **more}
+
+
+def begin(client: Client) -> str:
+    sent = client.post("/accounts/oidc/", {"next": "/history/"})
+    assert sent.status_code == 302, sent.content.decode()
+    return sent["Location"]
+
+
+def sign_in(provider: Provider, client: Client | None = None) -> tuple[Client, Any]:
+    """The whole way there and back; the browser, and what it got in the end."""
+    client = client or Client()
+    return client, client.get(f"/accounts/oidc/callback/?{provider.send_back(begin(client))}")
+
+
+def signed_in_as(client: Client) -> str | None:
+    """The id of who is signed in there."""
+    return client.session.get("_auth_user_id")
+
+
+def test_a_person_who_is_here_is_let_in_by_a_verified_address_and_then_by_the_providers_name_for_them(
+    cast: Cast, provider: Provider
+) -> None:
+    client, answer = sign_in(provider)
+    assert (answer.status_code, answer["Location"]) == (302, "/history/")
+    assert signed_in_as(client) == str(cast["support1"].pk)
+    assert client.get("/queue/").status_code == 200
+    linked = [leaf for leaf in entries("person.changed") if leaf["facts"].get("what") == "identity-linked"]
+    assert [leaf["subject"]["id"] for leaf in linked] == [str(cast["support1"].pk)]
+    provider.claims = claims(email="renamed@example.test", email_verified=False)  # the name for them is what counts now
+    assert signed_in_as(sign_in(provider)[0]) == str(cast["support1"].pk)
+    assert User.objects.get(pk=cast["support1"].pk).email == "support1@example.test"
+    assert len([leaf for leaf in entries("person.changed") if leaf["facts"].get("what") == "identity-linked"]) == 1
+    assert provider.problems == []
+
+
+def test_the_address_matches_in_any_case_and_no_claim_is_kept(cast: Cast, provider: Provider) -> None:
+    provider.claims = claims(email="Support1@EXAMPLE.test", name="A name of theirs", picture="https://x.example/me")
+    assert signed_in_as(sign_in(provider)[0]) == str(cast["support1"].pk)
+    account = SocialAccount.objects.get()
+    assert account.extra_data == {}
+    assert "248289761001" not in account.uid
+    assert User.objects.get(pk=cast["support1"].pk).name == cast["support1"].name
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"email_verified": False},
+        {"email_verified": "true"},
+        {"email_verified": None},
+        {"email": "nobody@example.test"},
+        {"email": None},
+        {"email": ["support1@example.test"]},
+    ],
+)
+def test_an_address_that_is_not_verified_or_not_known_signs_nobody_in_and_nobody_up(
+    cast: Cast, provider: Provider, wrong: dict[str, Any]
+) -> None:
+    people = User.objects.count()
+    provider.claims = claims(**wrong)
+    client, answer = sign_in(provider)
+    assert answer.status_code == 403
+    assert signed_in_as(client) is None
+    assert (User.objects.count(), SocialAccount.objects.count()) == (people, 0)
+
+
+def test_who_is_deactivated_stays_out_linked_or_not(cast: Cast, provider: Provider) -> None:
+    User.objects.filter(pk=cast["support1"].pk).update(is_active=False)
+    assert sign_in(provider)[1].status_code == 403
+    User.objects.filter(pk=cast["support1"].pk).update(is_active=True)
+    assert sign_in(provider)[1].status_code == 302
+    User.objects.filter(pk=cast["support1"].pk).update(is_active=False)
+    client, answer = sign_in(provider)
+    assert answer.status_code == 403
+    assert signed_in_as(client) is None
+
+
+def test_an_address_that_was_given_to_somebody_else_there_is_not_them_here(cast: Cast, provider: Provider) -> None:
+    assert sign_in(provider)[1].status_code == 302
+    provider.claims = claims(sub="another person")
+    client, answer = sign_in(provider)
+    assert answer.status_code == 403
+    assert signed_in_as(client) is None
+
+
+def test_another_issuers_person_of_the_same_name_is_somebody_else(
+    cast: Cast, provider: Provider, settings: Any
+) -> None:
+    assert sign_in(provider)[1].status_code == 302
+    with providing() as other:
+        other.claims = claims(email="support2@example.test")
+        settings.OIDC_ISSUER = other.url
+        assert signed_in_as(sign_in(other)[0]) == str(cast["support2"].pk)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"foreign_key": True},
+        {"algorithm": "none"},
+        {"algorithm": "HS256"},
+        {"published_secret": True},
+        {"audience": "another client"},
+        {"expires_in": -60},
+        {"without_id_token": True},
+        {"told": {"sub": "another person", "email": "support2@example.test", "email_verified": True}},
+        {"told": {}, "claims": {"email": "support1@example.test", "email_verified": True}},
+    ],
+    ids=lambda wrong: next(iter(wrong)) + str(next(iter(wrong.values())))[:10],
+)
+def test_what_a_provider_does_not_properly_sign_signs_nobody_in(
+    cast: Cast, provider: Provider, wrong: dict[str, Any]
+) -> None:
+    for name, value in wrong.items():
+        setattr(provider, name, value)
+    client, answer = sign_in(provider)
+    assert answer.status_code == 403
+    assert signed_in_as(client) is None
+    assert not SocialAccount.objects.exists()
+
+
+def test_a_provider_that_names_another_issuer_is_not_gone_to(cast: Cast, provider: Provider) -> None:
+    provider.issuer = "https://elsewhere.example"
+    assert Client().post("/accounts/oidc/").status_code == 403
+
+
+def test_a_provider_that_is_away_is_said_and_not_a_fault(cast: Cast, settings: Any) -> None:
+    with providing() as gone:
+        settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID = gone.url, CLIENT
+    assert Client().post("/accounts/oidc/").status_code == 403
+
+
+def test_the_answer_of_another_browser_or_of_none_signs_nobody_in(cast: Cast, provider: Provider) -> None:
+    query = provider.send_back(begin(Client()))
+    other = Client()
+    begin(other)
+    assert other.get(f"/accounts/oidc/callback/?{query}").status_code == 403
+    assert signed_in_as(other) is None
+    assert Client().get("/accounts/oidc/callback/").status_code == 403
+    assert Client().get("/accounts/oidc/callback/?error=access_denied&state=x").status_code == 403
+    client, answer = sign_in(provider)
+    assert answer.status_code == 302
+    assert client.get(f"/accounts/oidc/callback/?{query}").status_code == 403  # a state is good once
+
+
+def test_nobody_links_an_identity_to_the_account_they_sit_in(cast: Cast, provider: Provider) -> None:
+    client = Client()
+    client.force_login(cast["support2"])
+    sent = client.post("/accounts/oidc/?process=connect", {"process": "connect", "next": "//evil.example/"})
+    answer = client.get(f"/accounts/oidc/callback/?{provider.send_back(sent['Location'])}")
+    assert answer["Location"] == "/queue/"  # never another house
+    assert signed_in_as(client) == str(cast["support1"].pk)  # whose identity it is, and nobody else's
+    assert not SocialAccount.objects.filter(user=cast["support2"]).exists()
+
+
+def test_where_no_provider_is_set_there_is_nothing(cast: Cast) -> None:
+    assert Client().post("/accounts/oidc/").status_code == 404
+    assert Client().get("/accounts/oidc/callback/").status_code == 404
+    page = Client().get("/accounts/login/")
+    assert "/accounts/oidc/" not in page.content.decode()
+    assert "form-action 'self';" in page["Content-Security-Policy"] + ";"
+
+
+def test_the_sign_in_page_may_lead_to_the_issuer_and_no_other_page_may(cast: Cast, provider: Provider) -> None:
+    client = Client()
+    page = client.get("/accounts/login/")
+    assert 'action="/accounts/oidc/"' in page.content.decode()
+    assert f"form-action 'self' {provider.url}" in page["Content-Security-Policy"]
+    client.force_login(cast["support1"])
+    assert provider.url not in client.get("/queue/")["Content-Security-Policy"]
+    asked = parse_qs(urlsplit(begin(Client())).query)
+    assert asked["redirect_uri"] == ["http://localhost:8000/accounts/oidc/callback/"]
+    assert (asked["code_challenge_method"], asked["response_type"]) == (["S256"], ["code"])
+    assert Client().get("/accounts/oidc/").status_code == 405
+
+
+def test_it_is_evidence_as_oidc_and_never_counts_as_a_second_factor(cast: Cast, provider: Provider) -> None:
+    provider.claims = claims(amr=["mfa", "hwk"], acr="phr")
+    client, _ = sign_in(provider)
+    with sealing.running():
+        request = file_request(cast)
+        page = client.get(f"/requests/{request.pk}/")
+    assert page.status_code == 200
+    auth = authentication_of(page.wsgi_request)
+    assert auth.method == "oidc"
+    assert why_not_fresh(auth, at=auth.at) != ""
+
+
+def test_who_has_a_second_factor_here_is_asked_for_it_all_the_same(cast: Cast, provider: Provider) -> None:
+    apps = codes.equip(cast["support1"])
+    client, answer = sign_in(provider)
+    assert answer["Location"].startswith("/accounts/2fa/authenticate/")
+    assert signed_in_as(client) is None
+    assert client.post("/accounts/2fa/authenticate/", {"code": apps["support1"].code()}).status_code == 302
+    assert signed_in_as(client) == str(cast["support1"].pk)
+
+
+def test_an_invited_person_may_come_this_way_without_a_password(cast: Cast, provider: Provider) -> None:
+    person = make_person("newcomer")
+    provider.claims = claims(email=person.email)
+    assert signed_in_as(sign_in(provider)[0]) == str(person.pk)
