@@ -128,7 +128,8 @@ def test_what_is_right_has_no_problem() -> None:
 
 
 def test_a_schema_is_of_an_object_and_is_one() -> None:
-    for wrong in (None, [], {}, {"type": "array"}, {"type": ["object"]}):
+    nothing: tuple[Any, ...] = (None, [], {}, {"type": "array"}, {"type": ["object"]})
+    for wrong in nothing:
         assert schema.problems_of(wrong) == ['parameters: the schema must say type = "object"']
     (said,) = schema.problems_of({"type": "object", "required": 5}, "here")
     assert said.startswith("here: 5 is not of type")
