@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -320,6 +321,18 @@ class TestIssuing:
         with pytest.raises(CannotSign), transaction.atomic():
             grants.issue(granted, Ruling.from_json(granted.ruling), at=queries.clock(), by=BY)
         assert Grant.objects.count() == 1
+
+    def test_a_grant_is_for_the_executor_and_the_time_that_the_ruling_names(self, cast: Cast) -> None:
+        request, at = file_request(cast), queries.clock()
+        ruling = replace(Ruling.from_json(request.ruling), executor="pay", valid_seconds=60, risk="high")
+        with transaction.atomic():
+            grant = grants.issue(request, ruling, at=at, by=BY)
+            assert (grant.audience, grant.level) == (f"{ISSUER}/executors/pay", "high")
+            assert grant.valid_until == at + timedelta(minutes=1)
+            (entry,) = entries(EntryType.GRANT_ISSUED)
+            assert (entry["facts"]["executor"], entry["facts"]["risk"]) == ("pay", "high")
+            assert entry["actor"] == {"kind": "user", "id": "7"}
+            transaction.set_rollback(True)  # the database asks for the approval at the commit
 
     def test_a_request_has_one_grant(self, granted: Request) -> None:
         with pytest.raises(IntegrityError), transaction.atomic():

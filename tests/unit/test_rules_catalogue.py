@@ -227,6 +227,17 @@ def test_each_problem_is_a_sentence_that_names_where(old: str, new: str, said: s
     assert len(whole(old, new)) <= 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "fits"),
+    [("integer", True), ("string", True), ("number", True), ("boolean", True), ("array", False), ("object", False)],
+)
+def test_a_reviewer_retypes_what_can_be_typed(kind: str, fits: bool) -> None:
+    text = WHOLE.replace('order = { type = "string" }', f'order = {{ type = "{kind}" }}')
+    _, found = load_action("order.refund", text)
+    said = "pointers.salient: /order must be of type boolean or integer or number or string"
+    assert found == ([] if fits else [f"actions/order.refund.toml: {said}"])
+
+
 def test_fields_after_a_wrong_one_are_read_too() -> None:
     found = whole('"/note" = { label = "Note", multiline = true }', '"/a" = 1\n"/b" = 1')
     assert found == [f"fields: /a {NO_POINTER}", f"fields: /b {NO_POINTER}"]

@@ -68,7 +68,7 @@ def given(name: str, rest: str) -> str:
         given("rows", "rows.contains({n: 1})"),
         # of these the schema cannot speak, and says nothing
         given("either", 'either == "x"'),
-        given("blob", 'blob.x == "x"'),
+        given("blob", 'blob.y == "x"'),
         given("bare", "bare.contains(1)"),
         given("untyped", "untyped == 1"),
         "context.parameters has loose",

@@ -368,6 +368,12 @@ class TestFloorsAtFiling:
         assert ruling.problems == ("money.move is open from level 3 only",)
         assert said(ruling) == NOT_OPEN
 
+    def test_what_a_floor_stops_keeps_its_risk(self) -> None:
+        critical = '@id("rule") @require("2 of support") @risk("critical")'
+        assert (
+            pack_of(critical + self.NARROWED.format("money.move")).rule(ask("money.move", level=2)).risk == "critical"
+        )
+
     def test_level_1_reads_what_stays_inside(self) -> None:
         pack = pack_of(f"{ONE} permit (principal, action, resource) when {{ context.level > 0 }};")
         told = {name: pack.rule(ask(name, level=1)).outcome for name in ("page.read", "page.write", "news.fetch")}

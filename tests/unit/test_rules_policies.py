@@ -96,16 +96,21 @@ class TestScope:
 class TestReading:
     def test_policies_stand_in_the_order_of_files_and_of_the_text(self) -> None:
         many = [permit(f'@id("rule-{n}") @require("1 of support") @risk("low")') for n in range(12)]
-        text, policies, wrong = read_policies({"b.cedar": "".join(many[2:]), "a.cedar": "".join(many[:2])}, teams=TEAMS)
+        text, policies, wrong = read_policies({"b.cedar": "".join(many[1:]), "a.cedar": many[0]}, teams=TEAMS)
         assert wrong == []
         assert [one.terms.id for one in policies] == [f"rule-{n}" for n in range(12)]
         assert [one.handle for one in policies] == [f"policy{n}" for n in range(12)]
-        assert text == f"{''.join(many[:2])}\n{''.join(many[2:])}"
+        assert text == f"{many[0]}\n{''.join(many[1:])}"
 
     def test_a_problem_names_its_file_and_its_policy(self) -> None:
         assert problems(a=permit('@id("x") @require("1 of support")')) == ["a.cedar: x: @risk is missing"]
         wrong = permit('@require("1 of support") @risk("low")')
         assert problems(a=permit(ONE), b=wrong) == ["b.cedar: the policy without @id at place 2: @id is missing"]
+
+    def test_a_policy_without_any_annotation_lacks_its_id(self) -> None:
+        assert problems(a="forbid (principal, action, resource);") == [
+            "a.cedar: the policy without @id at place 1: @id is missing"
+        ]
 
     def test_a_file_that_does_not_parse_hides_no_other(self) -> None:
         found = problems(a="permit (", b=permit('@id("x") @require("1 of support")'))

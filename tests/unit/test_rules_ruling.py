@@ -21,7 +21,7 @@ FROZEN = Ruling(
     "people", "", None, "permit",
     problems=("one",), matched=("a", "b"), risk="medium", risk_unknown=True, unknown=("/x",),
     requirement=({"finance": 2},), timeout_seconds=60, valid_seconds=900, stepup=False, executor="pay",
-    because=("first",), controls=("C1", "C2"), escalate=Escalation(30, "privacy"),
+    because=("first",), controls=("C1", "C2"), escalate=Escalation(30, "support"),
 )  # fmt: skip
 CURRENT = Ruling(
     "people", "", None, "other",
@@ -66,20 +66,25 @@ class TestBothHold:
             problems=("one", "two"), matched=("a", "b", "c"), risk="high", risk_unknown=True, unknown=("/x", "/y"),
             requirement=({"finance": 2, "support": 1},), timeout_seconds=60, valid_seconds=600, stepup=True,
             executor="pay", because=("first", "second"), controls=("C1", "C2", "C3"),
-            escalate=Escalation(20, "support"),
+            escalate=Escalation(30, "support"),
         )  # fmt: skip
 
     def test_whichever_of_them_is_the_older(self) -> None:
         merged = merge(CURRENT, FROZEN)
         assert (merged.risk, merged.risk_unknown, merged.stepup, merged.executor) == ("high", True, True, "pay")
         assert (merged.timeout_seconds, merged.valid_seconds) == (60, 600)
-        assert (merged.matched, merged.escalate) == (("b", "c", "a"), Escalation(20, "support"))
+        assert (merged.matched, merged.escalate) == (("b", "c", "a"), Escalation(30, "support"))
         assert merged.requirement == ({"finance": 2, "support": 1},)
 
-    def test_of_two_escalations_at_once_the_first_team_by_name(self) -> None:
-        one, other = replace(FROZEN, escalate=Escalation(20, "z")), replace(CURRENT, escalate=Escalation(20, "b"))
-        assert merge(one, other).escalate == merge(other, one).escalate == Escalation(20, "b")
-        assert merge(replace(one, escalate=None), replace(other, escalate=None)).escalate is None
+    def test_an_escalation_holds_as_far_as_both_have_it(self) -> None:
+        for first, second, held in (
+            (Escalation(20, "b"), Escalation(30, "b"), Escalation(30, "b")),
+            (Escalation(20, "b"), Escalation(20, "z"), None),
+            (Escalation(20, "b"), None, None),
+            (None, None, None),
+        ):
+            one, other = replace(FROZEN, escalate=first), replace(CURRENT, escalate=second)
+            assert merge(one, other).escalate == merge(other, one).escalate == held
 
     def test_a_block_wins_and_of_two_the_current_one(self) -> None:
         old, new = blocked(answers.NOT_OPEN, "old"), blocked(answers.FORBIDDEN, "new")
@@ -125,7 +130,10 @@ class TestBothHold:
             assert merged.stepup >= one.stepup
             assert merged.risk_unknown >= one.risk_unknown
             assert merged.executor == one.executor or one.executor is None
-            assert merged.escalate is not None or one.escalate is None
+            if merged.escalate is not None:
+                assert one.escalate is not None
+                assert merged.escalate.team == one.escalate.team
+                assert merged.escalate.after_seconds >= one.escalate.after_seconds
             for terms in ("problems", "matched", "unknown", "because", "controls"):
                 assert set(getattr(merged, terms)) >= set(getattr(one, terms))
             least = quorum.fewest_people(one.requirement or quorum.NOBODY)
@@ -205,7 +213,7 @@ class TestStoring:
         stored = FROZEN.as_json()
         assert stored == json.loads(json.dumps(stored))
         assert stored["requirement"] == [{"finance": 2}]
-        assert stored["escalate"] == {"after_seconds": 30, "team": "privacy"}
+        assert stored["escalate"] == {"after_seconds": 30, "team": "support"}
 
     def test_a_question_survives_json(self) -> None:
         ask = Ask("a", 2, "full", "x.y", "r", {"n": [1]}, 3, 4, dict.fromkeys(RECENT, 1), {"m": 5}, ("s",))
