@@ -13,6 +13,8 @@ from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
 LONGEST = timedelta(days=30)
+SHORTEST = timedelta(minutes=15)
+PLANNED_AT_MOST = 10  # of one delegator, running and to come: each costs every filing to their teams a look
 REASON_AT_MOST = 200
 
 

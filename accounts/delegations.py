@@ -16,7 +16,7 @@ from django.db import connection
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce, Least, Now
 
-from accounts.absence import LONGEST, REASON_AT_MOST, Delegation
+from accounts.absence import LONGEST, PLANNED_AT_MOST, REASON_AT_MOST, SHORTEST, Delegation
 from accounts.acting import Acting, Refused, one_at_a_time
 from accounts.models import Role, User
 from accounts.people import person_party, teams_and_roles_of
@@ -237,6 +237,8 @@ def _refuse_people(by: User, delegator: User, delegate: User) -> None:
 def _refuse_period(starts_at: datetime, ends_at: datetime, now: datetime) -> None:
     if ends_at <= starts_at:
         raise Refused("It ends before it begins." if ends_at > now else "It ends in the past.", "ends_at")
+    if ends_at - starts_at < SHORTEST:
+        raise Refused(f"A delegation lasts {SHORTEST.seconds // 60} minutes at least.", "ends_at")
     if ends_at - starts_at > LONGEST:
         raise Refused(f"A delegation lasts {LONGEST.days} days at most.", "ends_at")
     if starts_at - now > AHEAD_AT_MOST:
@@ -249,6 +251,9 @@ def _refuse_others(new: Span) -> None:
         Q(until_then__gt=F("starts_at")), starts_at__lt=new.ends_at, until_then__gt=new.starts_at
     )
     others = [Span(*row) for row in rows.values_list("delegator_id", "delegate_id", "starts_at", "until_then")]
+    planned = Delegation.objects.filter(delegator=new.delegator, ends_at__gt=Now(), ended_at__isnull=True).count()
+    if planned >= PLANNED_AT_MOST:
+        raise Refused(f"There are {planned} delegations planned already; end one first.", "starts_at")
     if any(other.delegator == new.delegator for other in others):
         raise Refused("There is a delegate for a part of that time already; end that first.", "starts_at")
     if closes_a_circle(new, others):

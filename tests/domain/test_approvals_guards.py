@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -98,6 +99,22 @@ def entry(request: Request, type: str = "request.approved") -> tuple[str, dict[s
         " VALUES (gen_random_uuid(), 'request', %(id)s::text, 99, convert_to(%(leaf)s, 'UTF8'), sha256('x'))",
         {"id": request.pk, "leaf": f'{{"type":"{type}"}}'},
     )
+
+
+def entry_of(request: Request, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The entry of an edit that is assigned by `values`, saying what they ask."""
+    leaf = {
+        "type": "request.amended",
+        "actor": {"kind": "person", "id": str(values["amended_by_id"])},
+        "facts": {
+            "quorum": json.loads(values["amended_quorum"]),
+            "people_floor": values["amended_people_floor"],
+            "risk": values["amended_risk"],
+            "risk_unknown": values["amended_risk_unknown"],
+        },
+    }
+    statement, given = entry(request)
+    return statement, {**given, "leaf": json.dumps(leaf)}
 
 
 def edit(request: Request, person: Any, **changes: Any) -> tuple[str, dict[str, Any]]:
@@ -242,7 +259,7 @@ def test_an_approval_by_votes_on_other_parameters_is_refused(app: psycopg.Connec
     request = file_request(cast)
     whole = approval(request, (cast["support1"], "support"))
     amended = edit(request, cast["support1"])
-    assert refused(app, *whole[:-1], entry(request, "request.amended"), amended, whole[-1]) == NO_QUORUM
+    assert refused(app, *whole[:-1], entry_of(request, amended[1]), amended, whole[-1]) == NO_QUORUM
 
 
 # ---- in time

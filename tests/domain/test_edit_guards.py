@@ -11,7 +11,18 @@ import pytest
 
 from approvals import questions
 from approvals.models import Question, Request
-from tests.domain.test_approvals_guards import APPROVE, MOVED, NO_QUORUM, edit, entry, grant, refused, seat, vote
+from tests.domain.test_approvals_guards import (
+    APPROVE,
+    MOVED,
+    NO_QUORUM,
+    edit,
+    entry,
+    entry_of,
+    grant,
+    refused,
+    seat,
+    vote,
+)
 from tests.support import services
 from tests.support.cast import Cast, decide, file_request, make_cast, password_proof
 
@@ -34,7 +45,8 @@ def app(transactional_db: None) -> Iterator[psycopg.Connection]:
 
 def edited(request: Request, person: Any, **changes: Any) -> list[tuple[str, dict[str, Any]]]:
     """An edit with its entry."""
-    return [entry(request, "request.amended"), edit(request, person, **changes)]
+    made = edit(request, person, **changes)
+    return [entry_of(request, made[1]), made]
 
 
 def votes(request: Request, *seats: tuple[Any, str], digest: str = "x") -> list[tuple[str, dict[str, Any]]]:
@@ -81,6 +93,27 @@ def test_an_edit_leaves_its_entry_is_whole_and_is_never_taken_back(app: psycopg.
     none = {name: None for name in edit(request, support)[1] if name.startswith("amended_")}
     back = edit(request, support, **none)[0].replace("amended_at = now()", "amended_at = NULL")
     assert refused(app, (back, {**none, "id": request.pk})) == MOVED
+
+
+def test_an_edit_asks_what_its_entry_says_and_nothing_less_afterwards(app: psycopg.Connection, cast: Cast) -> None:
+    request, support = file_request(cast), cast["support1"]
+    asks_more = edit(request, support, **FINANCE)
+    for less in (
+        {"amended_quorum": '[[{"team": "finance", "count": 1}]]'},
+        {"amended_people_floor": 0},
+        {"amended_risk": "low"},
+        {"amended_risk_unknown": True},
+        {"amended_by_id": cast["finance1"].pk},
+    ):
+        other = edit(request, support, **{**FINANCE, **less})
+        assert refused(app, entry_of(request, asks_more[1]), other) == NO_QUORUM, less
+    assert refused(app, entry_of(request, asks_more[1]), asks_more) is None
+    for name, value in {"amended_risk": "low", "amended_quorum": "[[]]", "amended_people_floor": 0}.items():
+        lower = (
+            f"UPDATE approvals_request SET {name} = %(value)s WHERE id = %(id)s",
+            {"value": value, "id": request.pk},
+        )
+        assert refused(app, lower) == NO_QUORUM, name
 
 
 def test_an_edit_ends_with_the_request(app: psycopg.Connection, cast: Cast) -> None:

@@ -62,11 +62,19 @@ def test_nobody_stands_for_themself_and_both_are_active(cast: Cast) -> None:
         (timedelta(days=90, seconds=30), DAY, "90 days"),
         (timedelta(), -DAY, "in the past"),
         (2 * DAY, -DAY, "before it begins"),
+        (timedelta(), timedelta(minutes=14, seconds=59), "15 minutes at least"),
     ],
 )
 def test_it_is_bounded(cast: Cast, starts_in: timedelta, lasts: timedelta, why: str) -> None:
     with pytest.raises(Refused, match=why):
         away(cast["finance1"], cast["support2"], starts_in=starts_in, lasts=lasts)
+
+
+def test_no_more_than_ten_are_planned_at_once(cast: Cast) -> None:
+    for number in range(10):
+        away(cast["finance1"], cast["support2"], starts_in=2 * number * DAY, lasts=DAY)
+    with pytest.raises(Refused, match="end one first"):
+        away(cast["finance1"], cast["support2"], starts_in=40 * DAY, lasts=DAY)
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 201])
