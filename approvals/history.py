@@ -40,12 +40,6 @@ def denied_before(person: Viewer, request: Request) -> Request | None:
     )
 
 
-def voided(request: Request) -> list[Decision]:
-    """The decisions on a request that no longer stand, oldest first, with their people; one query."""
-    rows = Decision.objects.filter(request=request, voided_at__isnull=False).select_related("person")
-    return list(rows.order_by("voided_at", "id"))
-
-
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Which requests a history or an export is about; empty fields ask nothing. `to` is the last day, inclusive."""

@@ -111,13 +111,9 @@ def votes_of(request_ids: Collection[UUID]) -> dict[UUID, list[Decision]]:
     whom they stand (`lenders_now`) and the seat they filled (`seat_team`, None while there is none); one query."""
     teams = Membership.objects.filter(user=OuterRef("person")).values("team__slug")
     rows = (
-        Decision.objects.filter(request__in=list(request_ids), voided_at__isnull=True)
-        .select_related("person")
-        .annotate(
-            teams_now=ArraySubquery(teams),
-            lenders_now=RawSQL(_LENDERS, [], output_field=JSONField()),  # noqa: S611 - a constant
-            seat_team=F("seat__team"),
-        )
+        _decisions()
+        .filter(request__in=list(request_ids), voided_at__isnull=True)
+        .annotate(teams_now=ArraySubquery(teams), seat_team=F("seat__team"))
         .order_by("decided_at", "id")
     )
     found: dict[UUID, list[Decision]] = {}
@@ -126,8 +122,21 @@ def votes_of(request_ids: Collection[UUID]) -> dict[UUID, list[Decision]]:
     return found
 
 
+def voided(request: Request) -> list[Decision]:
+    """The decisions on a request that no longer stand, oldest first, with their people and `lenders_now`; one query."""
+    return list(_decisions().filter(request=request, voided_at__isnull=False).order_by("voided_at", "id"))
+
+
+def _decisions() -> QuerySet[Decision]:
+    rows = Decision.objects.select_related("person")
+    found: QuerySet[Decision] = rows.annotate(
+        lenders_now=RawSQL(_LENDERS, [], output_field=JSONField())  # noqa: S611 - a constant
+    )
+    return found
+
+
 def lenders_of(vote: Decision) -> list[dict[str, Any]]:
-    """For whom a vote of `votes_of` stood: `person` (id), `name`, whether the delegation `runs`, `teams`."""
+    """For whom a vote of these two stood: `person` (id), `name`, whether the delegation `runs`, `teams`."""
     found: list[dict[str, Any]] = vote.lenders_now  # type: ignore[attr-defined]  # annotated by `votes_of`
     return found
 
@@ -147,12 +156,14 @@ def standing(request: Request, votes: Sequence[Decision], ruling: Ruling | None 
     requirement = ruling.requirement or quorum.NOBODY
     return quorum.weigh(
         requirement,
-        [_weighed(vote, request, ruling, quorum.teams_of(requirement)) for vote in votes],
+        [weighed(vote, request, ruling) for vote in votes],
         floor_people=max(ruling.floor_people, 1),
     )
 
 
-def _weighed(vote: Decision, request: Request, ruling: Ruling, seatable: frozenset[str]) -> quorum.Vote:
+def weighed(vote: Decision, request: Request, ruling: Ruling) -> quorum.Vote:
+    """A vote of `votes_of` as the quorum is told of it."""
+    seatable = quorum.teams_of(ruling.requirement or quorum.NOBODY)
     then, now = frozenset(vote.teams), frozenset(vote.teams_now)  # type: ignore[attr-defined]  # by `votes_of`
     wide = access.widens(request, ruling, vote.decided_at)
 
