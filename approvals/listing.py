@@ -224,8 +224,8 @@ def half_decided(person: Viewer) -> list[Request]:
 
 #: Columns of a request that `standing` reads, and who may fill its seats.
 _TO_WEIGH = (
-    "teams", "ruling", "amended_ruling", "amended_teams", "agent__owner", "created_at", "decided_at", "escalated_at",
-    "escalation_team", "parameters_digest", "amended_digest",
+    "policy", "teams", "ruling", "amended_ruling", "amended_teams", "agent__owner", "created_at", "decided_at",
+    "escalated_at", "escalation_team", "parameters_digest", "amended_digest",
 )  # fmt: skip
 
 
