@@ -295,7 +295,7 @@ def recently_ended(person: Viewer, limit: int) -> list[Seen]:
     ended = Q(decided_at__gt=ago(RECENT)) | Q(
         status=Status.PENDING.value, expires_at__lte=now(), expires_at__gt=ago(RECENT)
     )
-    rows = queries.requests().filter(involved(person), ended).exclude(teams=[])
+    rows = queries.requests().filter(access.involving(person), ended).exclude(teams=[])
     page = list(rows.order_by(*_LATEST_END)[:limit])
     return [seen for seen in queries.settle(page) if seen.status is not Status.PENDING]
 
@@ -304,11 +304,6 @@ _LATEST_END = (
     Case(When(decided_at__isnull=True, then=F("expires_at")), default=F("decided_at")).desc(),
     "-id",
 )
-
-
-def involved(person: Viewer) -> Q:
-    """What the queue speaks of: not all that auditors may see, but what this person reviews, owns or decided."""
-    return access.involving(person)
 
 
 def undecidable(limit: int) -> list[Request]:

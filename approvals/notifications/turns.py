@@ -10,8 +10,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts import delegations
-from accounts.models import Membership, Role, RoleGrant
-from approvals import listing, policies
+from accounts.models import Membership, RoleGrant
+from approvals import access, listing, policies
 from approvals.models import Request
 
 
@@ -73,7 +73,7 @@ def overseers() -> frozenset[UUID]:
     """Who can mend that nobody can decide a request: administrators and leadership, as they are now; one query."""
     held = RoleGrant.objects.filter(
         Q(expires_at__isnull=True) | Q(expires_at__gt=Now()),
-        role__in=[Role.ADMINISTRATOR.value, Role.LEADERSHIP.value],
+        role__in=[role.value for role in access.OVERSEES],
         user__is_active=True,
     )
     return frozenset(held.values_list("user_id", flat=True))
