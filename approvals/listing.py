@@ -109,34 +109,25 @@ _LENDERS = """
 def votes_of(request_ids: Collection[UUID]) -> dict[UUID, list[Decision]]:
     """Standing decisions by request, oldest first, with their people, the teams these sit in now (`teams_now`), for
     whom they stand (`lenders_now`) and the seat they filled (`seat_team`, None while there is none); one query."""
-    teams = Membership.objects.filter(user=OuterRef("person")).values("team__slug")
-    rows = (
-        _decisions()
-        .filter(request__in=list(request_ids), voided_at__isnull=True)
-        .annotate(teams_now=ArraySubquery(teams), seat_team=F("seat__team"))
-        .order_by("decided_at", "id")
-    )
+    rows = with_people(Decision.objects.filter(request__in=list(request_ids), voided_at__isnull=True))
     found: dict[UUID, list[Decision]] = {}
-    for vote in rows:
+    for vote in rows.order_by("decided_at", "id"):
         found.setdefault(vote.request_id, []).append(vote)
     return found
 
 
-def voided(request: Request) -> list[Decision]:
-    """The decisions on a request that no longer stand, oldest first, with their people and `lenders_now`; one query."""
-    return list(_decisions().filter(request=request, voided_at__isnull=False).order_by("voided_at", "id"))
-
-
-def _decisions() -> QuerySet[Decision]:
-    rows = Decision.objects.select_related("person")
-    found: QuerySet[Decision] = rows.annotate(
-        lenders_now=RawSQL(_LENDERS, [], output_field=JSONField())  # noqa: S611 - a constant
+def with_people(votes: QuerySet[Decision]) -> QuerySet[Decision]:
+    """Votes with what `votes_of` brings beside each."""
+    teams = Membership.objects.filter(user=OuterRef("person")).values("team__slug")
+    return votes.select_related("person").annotate(
+        teams_now=ArraySubquery(teams),
+        lenders_now=RawSQL(_LENDERS, [], output_field=JSONField()),  # noqa: S611 - a constant
+        seat_team=F("seat__team"),
     )
-    return found
 
 
 def lenders_of(vote: Decision) -> list[dict[str, Any]]:
-    """For whom a vote of these two stood: `person` (id), `name`, whether the delegation `runs`, `teams`."""
+    """For whom a vote of `votes_of` stood: `person` (id), `name`, whether the delegation `runs`, `teams`."""
     found: list[dict[str, Any]] = vote.lenders_now  # type: ignore[attr-defined]  # annotated by `votes_of`
     return found
 
