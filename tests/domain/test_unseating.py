@@ -139,5 +139,5 @@ def test_the_page_says_whose_vote_fell_for_whom_it_stood_and_why(cast: Cast) -> 
     client = Client()
     client.force_login(cast["finance2"])
     page = said(client.get(f"/requests/{request.pk}/"))
-    assert "Support2 Example approved for Fina Nowak" in page
-    assert "Support2 Example: The person the voter stood for left the team finance." in page
+    assert "(support2@example.test) for Fina Nowak" in page
+    assert ": The person the voter stood for left the team finance." in page
