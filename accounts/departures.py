@@ -59,7 +59,7 @@ def carry_out(by: Acting, person: User, reason: str, *, facts: Mapping[str, JSON
             auth=by.auth,
         )
     )
-    membership.shrank(by, person, "The voter was deactivated.")
+    membership.shrank(by, person, "was deactivated.")
 
 
 def _take_everything(by: Acting, person: User, reason: str) -> None:

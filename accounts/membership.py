@@ -46,7 +46,7 @@ def unseat(*, by: Acting, person_id: UUID, team: Team, reason: str = "") -> None
         person = _another(by, person_id)
         if not people.leave_team(by=by.party, user=person, team=team, reason=clean(reason), auth=by.auth):
             raise Refused(f"They do not sit in {team.slug} any more.")
-        shrank(by, person, f"The voter left the team {team.slug}.")
+        shrank(by, person, f"left the team {team.slug}.")
 
 
 def give(*, by: Acting, person_id: UUID, role: Role, until: datetime | None = None, reason: str = "") -> None:
@@ -70,7 +70,7 @@ def take(*, by: Acting, person_id: UUID, role: Role, reason: str = "") -> None:
         _one_suffices(role)
         if not people.take_role(by=by.party, user=person, role=role, reason=clean(reason), auth=by.auth):
             raise Refused("They do not hold this role any more.")
-        shrank(by, person, f"The role {role.value} was taken.")
+        shrank(by, person, f"lost the role {role.value}.")
 
 
 def take_all(by: Acting, person: User, reason: str) -> None:
@@ -81,11 +81,12 @@ def take_all(by: Acting, person: User, reason: str) -> None:
         people.take_role(by=by.party, user=person, role=Role(grant.role), reason=reason, auth=by.auth)
 
 
-def shrank(by: Acting, person: User, sentence: str) -> None:
-    """Let those above know what is left of this person's rights, inside the transaction that took from them."""
+def shrank(by: Acting, person: User, what: str) -> None:
+    """Let those above know what is left of this person's rights, inside the transaction that took from them; `what`
+    befell them, as after "The voter"."""
     teams, roles = people.teams_and_roles_of(person)
     rights_shrank.send(
-        sender=User, person=person, by=by.party, active=person.is_active, teams=teams, roles=roles, reason=sentence
+        sender=User, person=person, by=by.party, active=person.is_active, teams=teams, roles=roles, what=what
     )
 
 

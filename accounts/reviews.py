@@ -112,7 +112,7 @@ def answer(*, by: Acting, line_id: UUID, keep: bool, seen: str) -> None:
 
 def _remove(by: Acting, person: User, roles: frozenset[Role], now: datetime) -> None:
     membership.take_all(by, person, REASON)
-    membership.shrank(by, person, "The voter's access was removed in a review.")
+    membership.shrank(by, person, "lost their access in a review.")
     for role in sorted(roles & TWO_PEOPLE):
         waiting = RightsChange.objects.filter(
             person=person, kind=RightsChange.Kind.TAKE, role=role, outcome__isnull=True, expires_at__gt=now

@@ -29,7 +29,8 @@ from audit.entries import Authentication
 HALTED = "This agent is stopped, so nothing of it is decided; its request is being withdrawn."
 SEES_ALL = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
 SEES_AGENTS = SEES_ALL | {Role.LEADERSHIP}
-STOPS_AGENTS = frozenset({Role.ADMINISTRATOR, Role.LEADERSHIP})
+OVERSEES = frozenset({Role.ADMINISTRATOR, Role.LEADERSHIP})  # hear of what nobody can decide
+STOPS_AGENTS = OVERSEES
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Viewer:
     @property
     def oversees(self) -> bool:
         """Administrators and leadership hear of what nobody can decide."""
-        return bool(self.roles & {Role.ADMINISTRATOR, Role.LEADERSHIP})
+        return bool(self.roles & OVERSEES)
 
     @property
     def decides(self) -> bool:
@@ -231,9 +232,8 @@ def seats_of(person: Viewer, request: Request, votes: Sequence[Decision] = ()) -
 
     What they hold for somebody who is among the `votes`, or who answers for the agent, is worth nothing here.
     """
-    voted = {vote.person_id for vote in votes if vote.voided_at is None}
-    lent = [held.teams for held in lenders(person, request) if held.person_id not in voted]
-    return widened(person.teams, request).union(*(widened(teams, request) for teams in lent))
+    lent = [widened(held.teams, request) for held in _lending(person, request, votes)]
+    return widened(person.teams, request).union(*lent)
 
 
 def lenders(person: Viewer, request: Request) -> Iterator[Held]:
@@ -243,6 +243,12 @@ def lenders(person: Viewer, request: Request) -> Iterator[Held]:
         in_time = request.decided_at is None or request.decided_at >= held.since
         if in_time and held.person_id != request.agent.owner_id and widened(held.teams, request):
             yield held
+
+
+def _lending(person: Viewer, request: Request, votes: Sequence[Decision]) -> list[Held]:
+    """`lenders` but for those who have decided themselves."""
+    voted = {vote.person_id for vote in votes if vote.voided_at is None}
+    return [held for held in lenders(person, request) if held.person_id not in voted]
 
 
 def widened(teams: frozenset[str], request: Request) -> frozenset[str]:
@@ -266,8 +272,7 @@ def why_not_widened(person: Viewer, seen: Seen, votes: Sequence[Decision], rulin
     none. `ruling` is what holds now."""
     if widens(seen.request, ruling, seen.now):
         return ""
-    voted = {vote.person_id for vote in votes if vote.voided_at is None}
-    lent = [held.teams for held in lenders(person, seen.request) if held.person_id not in voted]
+    lent = [held.teams for held in _lending(person, seen.request, votes)]
     if person.teams.union(*lent) & frozenset(seen.request.effective_teams):
         return ""
     return "The policy in force now does not open this request to your team (yet); you may reject."
@@ -315,11 +320,9 @@ def why_not_approve(person: Viewer, seen: Seen, votes: list[Decision]) -> str:
 
 def stands_for(person: Viewer, request: Request, votes: Sequence[Decision]) -> list[dict[str, object]]:
     """What a decision of this person keeps of the delegations it rests on: `Decision.delegated_from`."""
-    voted = {vote.person_id for vote in votes if vote.voided_at is None}
     return [
         {"delegation": str(held.id), "person": str(held.person_id), "teams": sorted(held.teams)}
-        for held in lenders(person, request)
-        if held.person_id not in voted
+        for held in _lending(person, request, votes)
     ]
 
 

@@ -24,13 +24,8 @@ class ApprovalsConfig(AppConfig):
         stopping.connect()
 
 
-def _void_votes(
-    sender: object, *, person: User, by: Party, active: bool, teams: frozenset[str], reason: str, **_: Any
-) -> None:
-    """What they voted on open requests falls with the seat it stood on, in the same transaction."""
-    from approvals import votes
+def _void_votes(sender: object, *, person: User, by: Party, active: bool, what: str, **_: Any) -> None:
+    """What was voted on open requests falls with the seats it stood on, in the same transaction."""
+    from approvals import unseating
 
-    if active:
-        votes.void_unseated(person.pk, teams=teams, by=by, reason=reason)
-    else:
-        votes.void_all_of(person.pk, by=by, reason=reason)
+    unseating.void_fallen(person.pk, active=active, by=by, what=what)

@@ -7,10 +7,12 @@ here, and nobody is kept from voting.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice, product
+from itertools import product
+from math import prod
 from typing import Any
 
 from approvals import quorum
@@ -19,9 +21,13 @@ from approvals.quorum import Requirement, Standing
 Span = tuple[datetime, datetime]
 #: Whether a team works at any moment of a span.
 OpenIn = Callable[[str, datetime, datetime], bool]
+#: Who votes, and the teams whose seats one authority lets them fill.
+_Capacity = tuple[str, frozenset[str]]
 
-# Each absent person votes themself or through a delegate; more ways than these are not tried, and the alert is given.
-WAYS_AT_MOST = 4096
+# Ways to use absent people's authority, times alternatives, that are weighed at most: this runs within the filing, and
+# has seconds. Of more, only what is out of reach with everybody there at once is said to be: an alert not given leaves
+# it to the deadline to deny, while a wrong one says of people who can decide that they cannot.
+WEIGHED_AT_MOST = 64
 
 
 @dataclass(frozen=True)
@@ -74,18 +80,27 @@ class Gap:
 
 
 def gaps(asked: Asked, people: Mapping[str, Person], lent: Sequence[Lent], open_in: OpenIn) -> tuple[Gap, ...]:
-    """What cannot be had; empty where the requirement can be reached."""
+    """What cannot be had; empty where the requirement can be reached, and where finding out would take too long."""
     crowd = _Crowd(asked, people, lent, open_in)
-    nearest: Standing | None = None
-    for seated in islice(crowd.ways(), WAYS_AT_MOST):
-        votes = [quorum.Vote(person, teams, "approve") for person, teams in seated.items()]
-        standing = quorum.weigh(asked.requirement, votes, floor_people=asked.floor_people)
-        if standing.reached:
-            return ()
-        if nearest is None or standing.need - standing.have < nearest.need - nearest.have:
-            nearest = standing
-    assert nearest is not None  # noqa: S101 - there is always the way in which nobody stands for anybody
+    choices = crowd.choices()
+    nearest = _weighed(asked, crowd.united())
+    if prod(map(len, choices)) * len(asked.requirement) <= WEIGHED_AT_MOST:
+        ways = [_weighed(asked, crowd.seated(chosen)) for chosen in product(*choices)]
+        nearest = min(ways, key=lambda standing: (not standing.reached, standing.need - standing.have))
+    if nearest.reached:
+        return ()
     return tuple(crowd.gap(team, count) for team, count in _lacking(nearest))
+
+
+def _weighed(asked: Asked, seated: Mapping[str, frozenset[str]]) -> Standing:
+    enough = max(asked.floor_people, *(sum(seats.values()) for seats in asked.requirement))
+    alike: Counter[frozenset[str]] = Counter()
+    votes = []
+    for person, teams in seated.items():
+        alike[teams] += 1
+        if teams and alike[teams] <= enough:  # more who could fill the same seats change nothing
+            votes.append(quorum.Vote(person, teams, "approve"))
+    return quorum.weigh(asked.requirement, votes, floor_people=asked.floor_people)
 
 
 def _lacking(standing: Standing) -> Iterator[tuple[str, int]]:
@@ -100,23 +115,39 @@ class _Crowd:
     """The people as far as they can help with one request."""
 
     def __init__(self, asked: Asked, people: Mapping[str, Person], lent: Sequence[Lent], open_in: OpenIn) -> None:
-        self.asked, self.people, self.lent, self.open_in = asked, people, lent, open_in
+        self.asked, self.people, self.open_in = asked, people, open_in
         self.seatable = quorum.teams_of(asked.requirement)
+        self.lent: dict[str, list[Lent]] = {}
+        for one in lent:
+            self.lent.setdefault(one.delegator, []).append(one)
+        self.alone = {person: self._own(person) for person in people if person not in self.lent}
 
-    def ways(self) -> Iterator[dict[str, frozenset[str]]]:
-        """Every way to use each absent person's authority once: themselves, in what is left of their time, or through
-        one of their delegates. Person → teams whose seats they may fill."""
-        lenders = sorted({one.delegator for one in self.lent})
-        alone = {person: self._own(person) for person in self.people if person not in lenders}
-        choices = [
-            [(lender, self._own(lender))] + [(one.delegate, self._through(one)) for one in self._lent_by(lender)]
-            for lender in lenders
+    def united(self) -> dict[str, frozenset[str]]:
+        """Person → teams whose seats they may fill, were each absent person's authority there as often as there is
+        somebody to use it: what this does not reach, no way does."""
+        return self.seated([one for lender in self.lent for one in self._capacities(lender)])
+
+    def choices(self) -> list[list[_Capacity]]:
+        """Of each absent person who could help, the capacities one of which their authority is used in: themself, in
+        what is left of their time, or through a delegate."""
+        return [useful for lender in sorted(self.lent) if (useful := self._capacities(lender))]
+
+    def seated(self, chosen: Iterable[_Capacity]) -> dict[str, frozenset[str]]:
+        """Person → teams whose seats they may fill, with these capacities of absent people."""
+        found = dict(self.alone)
+        for person, teams in chosen:
+            found[person] = found.get(person, frozenset()) | teams
+        return found
+
+    def _capacities(self, lender: str) -> list[_Capacity]:
+        """Those that give a seat; without what another of the same person gives too."""
+        found = {(lender, self._own(lender)), *((one.delegate, self._through(one)) for one in self.lent[lender])}
+        useful = [
+            (person, teams)
+            for person, teams in found
+            if teams and not any(other == person and teams < more for other, more in found)
         ]
-        for chosen in product(*choices):
-            seated = dict(alone)
-            for person, teams in chosen:
-                seated[person] = seated.get(person, frozenset()) | teams
-            yield seated
+        return sorted(useful, key=lambda one: (one[0], sorted(one[1])))
 
     def gap(self, team: str, lacking: int) -> Gap:
         """Why so many of a team cannot be had."""
@@ -130,16 +161,18 @@ class _Crowd:
         return Gap(team, lacking, len(members), why)
 
     def _why_not(self, name: str, teams: frozenset[str]) -> str:
+        if any(self._through(one) & teams for one in self._lent_by(name)):
+            return ""
         if name == self.asked.owner:
             return "owner"
         if self.asked.stepup and not self.people[name].proves:
             return "no-proof"
         if not self._present(name) and not any(self._may(one.delegate) for one in self._lent_by(name)):
             return "away"
-        return "" if self._present(name) and self._own(name) & teams else "hours"
+        return "" if self._own(name) & teams else "hours"
 
     def _lent_by(self, lender: str) -> list[Lent]:
-        return [one for one in self.lent if one.delegator == lender]
+        return self.lent.get(lender, [])
 
     def _may(self, name: str) -> bool:
         person = self.people.get(name)

@@ -15,7 +15,7 @@ from django.db.models.expressions import RawSQL
 
 from approvals import access, listing, queries
 from approvals.access import Viewer
-from approvals.listing import DENIED_WITHIN, in_time, involved
+from approvals.listing import DENIED_WITHIN, in_time
 from approvals.models import Decision, Request
 from approvals.models.request import words_in, words_of
 from approvals.states import Status
@@ -102,7 +102,7 @@ def _about(rows: QuerySet[Request], person: Viewer, words: str) -> QuerySet[Requ
     if not (person.sees_all or person.oversees):
         return rows.filter(all_words=asked)
     rows = rows.annotate(open_words=words_of("action", "resource"))
-    return rows.filter(Q(open_words=asked) | (Q(all_words=asked) & involved(person)))
+    return rows.filter(Q(open_words=asked) | (Q(all_words=asked) & access.involving(person)))
 
 
 def page_of(rows: QuerySet[Request], status: Status | None, *, limit: int, older_than: UUID | None) -> queries.Page:

@@ -147,12 +147,14 @@ def standing(request: Request, votes: Sequence[Decision], ruling: Ruling | None 
     requirement = ruling.requirement or quorum.NOBODY
     return quorum.weigh(
         requirement,
-        [_weighed(vote, request, ruling, quorum.teams_of(requirement)) for vote in votes],
+        [weighed(vote, request, ruling) for vote in votes],
         floor_people=max(ruling.floor_people, 1),
     )
 
 
-def _weighed(vote: Decision, request: Request, ruling: Ruling, seatable: frozenset[str]) -> quorum.Vote:
+def weighed(vote: Decision, request: Request, ruling: Ruling) -> quorum.Vote:
+    """A vote of `votes_of` as the quorum is told of it."""
+    seatable = quorum.teams_of(ruling.requirement or quorum.NOBODY)
     then, now = frozenset(vote.teams), frozenset(vote.teams_now)  # type: ignore[attr-defined]  # by `votes_of`
     wide = access.widens(request, ruling, vote.decided_at)
 
@@ -213,8 +215,8 @@ def half_decided(person: Viewer) -> list[Request]:
 
 #: Columns of a request that `standing` reads, and who may fill its seats.
 _TO_WEIGH = (
-    "teams", "ruling", "amended_ruling", "amended_teams", "agent__owner", "created_at", "decided_at", "escalated_at",
-    "escalation_team", "parameters_digest", "amended_digest",
+    "policy", "teams", "ruling", "amended_ruling", "amended_teams", "agent__owner", "created_at", "decided_at",
+    "escalated_at", "escalation_team", "parameters_digest", "amended_digest",
 )  # fmt: skip
 
 
@@ -284,7 +286,7 @@ def recently_ended(person: Viewer, limit: int) -> list[Seen]:
     ended = Q(decided_at__gt=ago(RECENT)) | Q(
         status=Status.PENDING.value, expires_at__lte=now(), expires_at__gt=ago(RECENT)
     )
-    rows = queries.requests().filter(involved(person), ended).exclude(teams=[])
+    rows = queries.requests().filter(access.involving(person), ended).exclude(teams=[])
     page = list(rows.order_by(*_LATEST_END)[:limit])
     return [seen for seen in queries.settle(page) if seen.status is not Status.PENDING]
 
@@ -293,11 +295,6 @@ _LATEST_END = (
     Case(When(decided_at__isnull=True, then=F("expires_at")), default=F("decided_at")).desc(),
     "-id",
 )
-
-
-def involved(person: Viewer) -> Q:
-    """What the queue speaks of: not all that auditors may see, but what this person reviews, owns or decided."""
-    return access.involving(person)
 
 
 def undecidable(limit: int) -> list[Request]:

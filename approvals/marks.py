@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Case, F, Q, When
 
-from approvals import listing, queries
+from approvals import access, listing, queries
 from approvals.access import SEES_ALL, Viewer
 from approvals.models import Decision, Question
 from approvals.queries import Seen
@@ -140,7 +140,7 @@ def ended_since(person: Viewer, since: datetime, limit: int) -> list[Seen]:
     ended = Q(decided_at__gt=from_here) | Q(
         status=Status.PENDING.value, expires_at__lte=listing.now(), expires_at__gt=from_here
     )
-    rows = queries.requests().filter(listing.involved(person), ended).exclude(teams=[])
+    rows = queries.requests().filter(access.involving(person), ended).exclude(teams=[])
     order = Case(When(decided_at__isnull=True, then=F("expires_at")), default=F("decided_at"))
     page = list(rows.order_by(order, "id")[:limit])
     return [seen for seen in queries.settle(page) if seen.status is not Status.PENDING]

@@ -65,16 +65,20 @@ def version(version_id: UUID | None) -> InForce:
     return versions([version_id] if version_id is not None else []).get(version_id, _MISSING)
 
 
-def versions(version_ids: Iterable[UUID | None]) -> dict[UUID | None, InForce]:
-    """Versions by id, however many in one query; those that do not exist are left out."""
+def versions(version_ids: Iterable[UUID | None], *known: InForce) -> dict[UUID | None, InForce]:
+    """Versions by id, however many in one query, and none for those `known`; what does not exist is left out."""
+    found: dict[UUID | None, InForce] = {one.version_id: one for one in known if one.version_id is not None}
+    wanted = [version_id for version_id in set(version_ids) if version_id is not None and version_id not in found]
+    if not wanted:
+        return found
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, digest, ARRAY(SELECT slug FROM accounts_team ORDER BY slug)"
             " FROM approvals_policyversion WHERE id = ANY(%s)",
-            [[version_id for version_id in set(version_ids) if version_id is not None]],
+            [wanted],
         )
         rows = cursor.fetchall()
-    return {row[0]: _compiled(row[0], row[1], tuple(row[2])) for row in rows}
+    return found | {row[0]: _compiled(row[0], row[1], tuple(row[2])) for row in rows}
 
 
 @lru_cache(maxsize=64)
@@ -92,7 +96,27 @@ def _compiled(version_id: UUID, digest: str, teams: tuple[str, ...]) -> InForce:
 def ruling_now(request: Request) -> Ruling:
     """What holds for a pending request at this moment: the stricter of its frozen ruling (on a reviewer's edit where
     there is one, else on what was filed) and the current version."""
-    return _merged(request, asked_of(request), request.effective_ruling)
+    return _merged(request, asked_of(request), request.effective_ruling, in_force())
+
+
+def shown_now(requests: Iterable[Request], current: InForce | None = None) -> dict[UUID, Ruling]:
+    """`ruling_now` of many pending requests, to show and to tell whose turn it is; one query for the version in force
+    where it is not given as `current`, and one where some come without what policy was asked.
+
+    Where the current version would block, the frozen ruling: a block shows when somebody approves, by the verb. And
+    under the version that was frozen nothing is to be asked again.
+    """
+    current, known = current or in_force(), {request.pk: request for request in requests}
+    found = {pk: request.effective_ruling for pk, request in known.items()}
+    changed = {pk: request for pk, request in known.items() if request.policy_id != current.version_id}
+    partly = [pk for pk, request in changed.items() if request.get_deferred_fields()]
+    if partly:
+        changed |= {row.pk: row for row in Request.objects.select_related("agent").filter(pk__in=partly)}
+    for pk, request in changed.items():
+        merged = _merged(request, asked_of(request), found[pk], current)
+        if merged.outcome == "people":
+            found[pk] = merged
+    return found
 
 
 def ruling_on_edit(request: Request, parameters: Any) -> Ruling:
@@ -103,15 +127,14 @@ def ruling_on_edit(request: Request, parameters: Any) -> Ruling:
     0014).
     """
     ask = asked_of(request, parameters)
-    ruling = _merged(request, ask, version(request.policy_id).rule(ask))
+    ruling = _merged(request, ask, version(request.policy_id).rule(ask), in_force())
     if ruling.outcome != "allowed":
         return ruling
     anyone: tuple[dict[str, int], ...] = tuple({team: 1} for team in request.teams)
     return replace(ruling, outcome="people", reason="", retry=None, requirement=anyone)
 
 
-def _merged(request: Request, ask: Ask, frozen: Ruling) -> Ruling:
-    current = in_force()
+def _merged(request: Request, ask: Ask, frozen: Ruling, current: InForce) -> Ruling:
     if current.pack is None:
         return current.rule(ask)
     return current.pack.rule_again(ask, frozen, level=request.agent.level)

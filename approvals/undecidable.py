@@ -14,7 +14,7 @@ import structlog
 from django.db import connection
 
 from accounts.hours import Hours
-from approvals import attainable, outbox, quorum
+from approvals import access, attainable, outbox, quorum
 from approvals.lifecycle import SYSTEM
 from approvals.models import Event, Request
 from approvals.rules.ruling import Ruling
@@ -55,7 +55,7 @@ def look(request: Request, ruling: Ruling) -> None:
     asked = attainable.Asked(
         requirement=requirement,
         floor_people=max(ruling.floor_people, 1),
-        stepup=ruling.stepup or ruling.risk == "critical",
+        stepup=access.asks_stepup(ruling),
         owner=str(request.agent.owner_id),
         filed_at=request.created_at,
         expires_at=request.expires_at,

@@ -10,8 +10,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts import delegations
-from accounts.models import Membership, Role, RoleGrant
-from approvals import listing
+from accounts.models import Membership, RoleGrant
+from approvals import access, listing, policies
 from approvals.models import Request
 
 
@@ -26,12 +26,15 @@ class Turn:
 
 
 def turns_of(request_ids: Collection[UUID]) -> dict[UUID, Turn]:
-    """By request, of those that are pending and in time by the database's clock; others are left out. Four queries."""
+    """By request, of those that are pending and in time by the database's clock; others are left out. Five or
+    six queries."""
     rows = Request.objects.filter(listing.in_time(), pk__in=list(request_ids)).select_related("agent")
     waiting = {request.pk: request for request in rows}
-    votes = listing.votes_of(waiting)
+    votes, rulings = listing.votes_of(waiting), policies.shown_now(waiting.values()) if waiting else {}
+    # a team that only the policy in force now asks was not asked at filing, and neither sees nor decides it
     open_teams = {
-        pk: frozenset(listing.standing(request, votes.get(pk, [])).open_teams) for pk, request in waiting.items()
+        pk: listing.standing(request, votes.get(pk, []), rulings[pk]).open_teams & set(request.effective_teams)
+        for pk, request in waiting.items()
     }
     told = {pk: open_teams[pk] | _opened_to(request) for pk, request in waiting.items()}
     members = _members(frozenset().union(*told.values()))
@@ -70,7 +73,7 @@ def overseers() -> frozenset[UUID]:
     """Who can mend that nobody can decide a request: administrators and leadership, as they are now; one query."""
     held = RoleGrant.objects.filter(
         Q(expires_at__isnull=True) | Q(expires_at__gt=Now()),
-        role__in=[Role.ADMINISTRATOR.value, Role.LEADERSHIP.value],
+        role__in=[role.value for role in access.OVERSEES],
         user__is_active=True,
     )
     return frozenset(held.values_list("user_id", flat=True))

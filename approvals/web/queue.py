@@ -56,10 +56,11 @@ def poll(request: HttpRequest) -> HttpResponse:
 
 
 def _page(person: Viewer, mark: marks.QueueMark, place: listing.Place | None) -> QueuePage:
+    current = policies.in_force()
     half = listing.half_decided(person) if person.decides else []
     recent = listing.recently_ended(person, OTHERS) if place is None else []
     votes = listing.votes_of([one.pk for one in half] + [seen.request.pk for seen in recent])
-    filled = _filled(person, half, votes)
+    filled = _filled(person, half, votes, current)
     turn = listing.your_turn(person, filled=filled)
     known = filled | {one.pk for one in half if any(v.person_id == person.user.pk for v in votes[one.pk])}
     if place is None:
@@ -69,7 +70,8 @@ def _page(person: Viewer, mark: marks.QueueMark, place: listing.Place | None) ->
         mine, count, waiting = list(listing.after(turn, place)[: PAGE + 1]), turn.count(), []
     alarming = listing.undecidable(OTHERS) if place is None and person.oversees else []
     shown = [*mine[:PAGE], *waiting, *(seen.request for seen in recent)]
-    around = Surroundings(person, mark.at, policies.versions(one.policy_id for one in shown), votes)
+    versions = policies.versions((one.policy_id for one in shown), current)
+    around = Surroundings(person, mark.at, versions, votes, policies.shown_now([*mine[:PAGE], *waiting], current))
     return QueuePage(
         decides=person.decides or listing.owns_an_agent(person),
         count=count,
@@ -83,13 +85,16 @@ def _page(person: Viewer, mark: marks.QueueMark, place: listing.Place | None) ->
     )
 
 
-def _filled(person: Viewer, half: Collection[Request], votes: dict[UUID, list[listing.Decision]]) -> frozenset[UUID]:
+def _filled(
+    person: Viewer, half: Collection[Request], votes: dict[UUID, list[listing.Decision]], current: policies.InForce
+) -> frozenset[UUID]:
     """Half-decided requests in which this person's seats are taken: it is the others' turn."""
-    return frozenset(
-        one.pk
-        for one in half
-        if not listing.standing(one, given := votes.get(one.pk, [])).open_teams & access.seats_of(person, one, given)
-    )
+    rulings, found = policies.shown_now(half, current), set()
+    for one in half:
+        given = votes.get(one.pk, [])
+        if not listing.standing(one, given, rulings[one.pk]).open_teams & access.seats_of(person, one, given):
+            found.add(one.pk)
+    return frozenset(found)
 
 
 def _older(last: Request) -> str:
@@ -176,7 +181,8 @@ def _first_poll(mark: marks.QueueMark, mine: Collection[Request], recent: Collec
 
 def _news(person: Viewer, mark: marks.QueueMark, told: _Told) -> QueueNews:
     half = listing.half_decided(person) if person.decides else []
-    filled = _filled(person, half, listing.votes_of([one.pk for one in half]))
+    current = policies.in_force()
+    filled = _filled(person, half, listing.votes_of([one.pk for one in half]), current)
     arrived = marks.arrived(person, told.made, filled=filled, limit=NEW_AT_MOST)
     new = [risk for request_id, risk in arrived if _short(request_id) not in told.knew]
     found = marks.ended_since(person, told.ended, ENDED_AT_ONCE + len(told.said) + 1)
@@ -195,7 +201,7 @@ def _news(person: Viewer, mark: marks.QueueMark, told: _Told) -> QueueNews:
     around = Surroundings(
         person,
         mark.at,
-        policies.versions(seen.request.policy_id for seen in fresh),
+        policies.versions((seen.request.policy_id for seen in fresh), current),
         listing.votes_of([seen.request.pk for seen in fresh]),
     )
     return QueueNews(

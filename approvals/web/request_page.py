@@ -142,11 +142,9 @@ def _allow_url(person: Viewer, request: Request, ruling: Ruling) -> str:
 
 def _ruling(seen: Seen) -> Ruling:
     """What holds now for a pending request; of an ended one, what was frozen into it, or ruled on its edit."""
-    frozen = seen.request.effective_ruling
     if seen.status is not Status.PENDING:
-        return frozen
-    now = policies.ruling_now(seen.request)
-    return now if now.outcome == "people" else frozen  # a block shows when somebody approves, by the verb
+        return seen.request.effective_ruling
+    return policies.shown_now([seen.request])[seen.request.pk]
 
 
 def _line(consequence: Consequence, *, masked: bool) -> Line:

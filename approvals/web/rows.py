@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from approvals.models import Decision, Request
 from approvals.policies import InForce
 from approvals.queries import Seen
 from approvals.quorum import Standing
+from approvals.rules.ruling import Ruling
 from approvals.states import Status
 from approvals.web import pages, words
 from approvals.web.pages import Risk, Row
@@ -30,12 +31,13 @@ class Surroundings:
     now: datetime
     policies: Mapping[UUID | None, InForce]
     votes: Mapping[UUID, Sequence[Decision]]
+    rulings: Mapping[UUID, Ruling] = field(default_factory=dict)  # of pending ones, what holds now
 
 
 def pending(request: Request, around: Surroundings, *, my_turn: bool) -> Row:
     """A row that is not decided yet."""
     votes = around.votes.get(request.pk, ())
-    standing = listing.standing(request, votes)
+    standing = listing.standing(request, votes, around.rulings[request.pk])
     why = _your_seat(request, standing, votes, around) if my_turn else _whose_turn(request, standing, votes, around)
     return Row(
         id=request.pk,

@@ -23,7 +23,7 @@ def notes(seen: Seen, ruling: Ruling) -> list[Runs]:
     if seen.status is not Status.PENDING:
         return []
     request, teams = seen.request, quorum.teams_of(ruling.requirement or quorum.NOBODY)
-    found = [words.own(said) for said in _opened(seen, ruling)]
+    found = [words.own(said) for said in (*_asked_since(seen, ruling), *_opened(seen, ruling))]
     asked = teams | ({request.escalation_team} if request.escalated_at is not None else set())
     for one in delegations.covering(asked):
         if request.agent.owner_id in (one.delegator_id, one.delegate_id):
@@ -33,6 +33,19 @@ def notes(seen: Seen, ruling: Ruling) -> list[Runs]:
     for team, working in sorted(hours.of_teams(asked).items()):
         found.append(words.own(_("%(team)s works %(hours)s") % {"team": team, "hours": working}))
     return found
+
+
+def _asked_since(seen: Seen, ruling: Ruling) -> list[str]:
+    """Where the policy in force cannot do without a team that was not asked: its members do not see the request."""
+    asked, requirement = set(seen.request.effective_teams), ruling.requirement or quorum.NOBODY
+    if any(set(alternative) <= asked for alternative in requirement):
+        return []
+    since = ", ".join(sorted(quorum.teams_of(requirement) - asked))
+    return [
+        _("The policy in force now also asks %(teams)s, which was not asked when this was filed.") % {"teams": since}
+        + " "
+        + _("Only people who may decide this anyway can fill those seats. Otherwise it expires; it can be filed again.")
+    ]
 
 
 def _opened(seen: Seen, ruling: Ruling) -> list[str]:

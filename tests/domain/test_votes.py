@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import transaction
 
-from approvals import votes
+from approvals import unseating
 from approvals.models import Decision, Request
 from audit.entries import Party
 from tests.support import sealing
@@ -31,13 +31,13 @@ def test_what_somebody_decided_on_pending_requests_falls_with_an_entry_each_and_
         decide(request, cast["finance1"], "approve")
     before = Request.objects.get(pk=one.pk).version
     with transaction.atomic():
-        assert votes.void_all_of(cast["finance1"].pk, by=ADMIN, reason="Fina left.") == 2
+        assert unseating.void_fallen(cast["finance1"].pk, active=False, by=ADMIN, what="was deactivated.") == 2
     for request in (one, other):
         vote = Decision.objects.get(request=request)
         assert vote.voided_at is not None
-        assert vote.void_reason == "Fina left."
+        assert vote.void_reason == "The voter was deactivated."
         assert [leaf["facts"] for leaf in entries("decision.void") if leaf["subject"]["id"] == str(request.pk)] == [
-            {"decision": str(vote.pk), "person": str(cast["finance1"].pk), "reason": "Fina left."}
+            {"decision": str(vote.pk), "person": str(cast["finance1"].pk), "reason": "The voter was deactivated."}
         ]
     assert Request.objects.get(pk=one.pk).version == before + 1
 
@@ -47,7 +47,7 @@ def test_a_decision_on_a_request_that_ended_stays_as_it_was(cast: Cast) -> None:
     for person in ("finance1", "finance2"):
         decide(request, cast[person], "approve")
     with transaction.atomic():
-        assert votes.void_all_of(cast["finance1"].pk, by=ADMIN, reason="Fina left.") == 0
+        assert unseating.void_fallen(cast["finance1"].pk, active=False, by=ADMIN, what="was deactivated.") == 0
     assert not Decision.objects.filter(voided_at__isnull=False).exists()
 
 
@@ -55,6 +55,6 @@ def test_whose_vote_was_voided_may_vote_again_and_only_the_new_one_counts(cast: 
     request = file_request(cast, parameters=LARGE)
     decide(request, cast["finance1"], "approve")
     with transaction.atomic():
-        votes.void_all_of(cast["finance1"].pk, by=ADMIN, reason="A mistake.")
+        unseating.void_fallen(cast["finance1"].pk, active=False, by=ADMIN, what="was deactivated.")
     assert decide(request, cast["finance2"], "approve").status == "pending"
     assert decide(request, cast["finance1"], "approve").status == "approved"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import product
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -183,6 +184,20 @@ def test_who_is_away_all_the_time_is_none_but_by_their_delegate() -> None:
     assert gap.why == {"hours": 1}
 
 
+def test_whose_delegate_can_fill_their_seat_is_in_nobody_s_way() -> None:
+    people = crowd(a="finance", b="support", c="finance")
+    lent = [Lent("a", "b", T0, hour(9)), Lent("c", "b", T0, hour(9))]
+    (gap,) = gaps(asked("3 of finance"), people, lent, always)
+    assert (gap.lacking, gap.members, gap.why) == (2, 2, {})
+    part = [Lent("a", "b", T0, hour(2))]  # and where they are back, but the team is closed by then
+
+    def early(team: str, start: datetime, end: datetime) -> bool:
+        return start < hour(2)
+
+    (gap,) = gaps(asked("3 of finance"), people, part, early)
+    assert (gap.lacking, gap.why) == (1, {})
+
+
 def test_a_delegate_of_two_is_one_person_and_authority_counts_once() -> None:
     people = crowd(a="finance", b="finance", c="support")
     both = [Lent("a", "c", T0, hour(9)), Lent("b", "c", T0, hour(9))]
@@ -207,3 +222,57 @@ def test_whom_it_widens_to_helps_from_that_time_on() -> None:
 def test_the_floor_of_people_holds() -> None:
     (gap,) = gaps(asked("1 of finance", floor_people=2), crowd(a="finance"), [], always)
     assert (gap.team, gap.lacking) == ("", 1)
+
+
+# ---- within the filing's time
+
+
+@pytest.fixture
+def weighings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Alternatives of each call of `quorum.weigh`, which does as always."""
+    seen: list[int] = []
+    weigh = quorum.weigh
+
+    def counted(requirement: quorum.Requirement, *given: object, **more: object) -> quorum.Standing:
+        seen.append(len(requirement))
+        return weigh(requirement, *given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(quorum, "weigh", counted)
+    return seen
+
+
+def absent(count: int, *, back: bool) -> tuple[dict[str, Person], list[Lent]]:
+    """So many of finance who are away, all the time or only the first hour, each with a delegate."""
+    away = [f"away{n}" for n in range(count)]
+    people = {name: Person(frozenset({"finance"})) for name in away}
+    people |= {f"for-{name}": Person(frozenset({"support"})) for name in away}
+    return people, [Lent(name, f"for-{name}", T0, hour(1 if back else 9)) for name in away]
+
+
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize(
+    ("words", "can"),
+    [("2 of finance, 1 of legal", False), ("20 of finance | 2 of legal", True), ("20 of finance, 2 of legal", False)],
+)
+def test_many_who_are_away_are_weighed_a_few_times_at_most(
+    words: str, can: bool, back: bool, weighings: list[int]
+) -> None:
+    people, lent = absent(40, back=back)
+    assert (gaps(asked(words), people, lent, always) == ()) == can
+    assert sum(weighings) <= 66
+
+
+def test_with_too_many_ways_to_try_nobody_is_said_to_be_missing(weighings: list[int]) -> None:
+    people, lent = absent(7, back=True)  # each seat there is could be used twice, and 128 ways say that it cannot
+    assert gaps(asked("8 of finance"), people, lent, always) == ()
+    assert sum(weighings) <= 65
+    people, lent = absent(6, back=True)
+    assert gaps(asked("7 of finance"), people, lent, always) != ()
+    assert gaps(asked("15 of finance"), *absent(7, back=True), always) != ()
+
+
+def test_many_alternatives_are_tried_in_fewer_ways(weighings: list[int]) -> None:
+    people, lent = absent(6, back=True)
+    words = " | ".join(f"1 of legal, {n} of team-{n}" for n in range(1, 50))
+    assert gaps(asked(words), people, lent, always) != ()
+    assert sum(weighings) <= 49 + 64
