@@ -1,7 +1,7 @@
 """What was typed for an approval, kept in the session while the person confirms that it is them; scripts not needed.
 
-Only the reason, its code, the note, the fact typed again and an edit of the parameters, of a few requests, until decided or signed out; never
-a verdict. An edit is given back only while what it was made from still stands.
+Only the reason, its code, the note, the fact typed again and an edit of the parameters, of a few requests, until
+decided or signed out; never a verdict. An edit is given back only while what it was made from still stands.
 """
 
 from __future__ import annotations

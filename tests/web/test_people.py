@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from allauth.mfa.models import Authenticator
 from django.core import mail
 from django.db import IntegrityError
-from django.test import Client
+from django.test import Client, override_settings
 
 from accounts import reviews
 from accounts.models import AccessLine, Invitation, Role, RoleGrant, Team, User
@@ -339,3 +340,17 @@ def test_no_list_grows_without_bound_and_each_says_how_many_more_there_are(
     review = said(client.get("/reviews/access/"))
     assert "3 lines answered" in review
     assert "1 more is not shown here." in review
+
+
+@override_settings(SHOW_LINKS=False)
+def test_who_makes_a_link_does_not_see_it_or_they_could_become_the_person_it_is_for(cast: Cast) -> None:
+    admin = at(cast["admin1"])
+    answer = admin.post("/people/invite/", INVITED)
+    assert answer.status_code == 201
+    (letter,) = mail.outbox
+    (path,) = re.findall(r"/accounts/setup/\S+", letter.body)
+    assert letter.to == [INVITED["email"]]
+    assert path not in answer.content.decode()
+    assert "It was sent to" in answer.content.decode()
+    again = post(admin, User.objects.get(email=INVITED["email"]), "link")
+    assert "/accounts/setup/" not in again.content.decode()
