@@ -348,7 +348,7 @@ def test_who_makes_a_link_does_not_see_it_or_they_could_become_the_person_it_is_
     answer = admin.post("/people/invite/", INVITED)
     assert answer.status_code == 201
     (letter,) = mail.outbox
-    (path,) = re.findall(r"/accounts/setup/\S+", letter.body)
+    (path,) = re.findall(r"/accounts/setup/\S+", str(letter.body))
     assert letter.to == [INVITED["email"]]
     assert path not in answer.content.decode()
     assert "It was sent to" in answer.content.decode()
