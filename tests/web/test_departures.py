@@ -95,8 +95,9 @@ def test_delegations_given_and_held_end_with_who_leaves_and_do_not_come_back_wit
     assert access.viewer(person).held == ()
     assert access.viewer(cast["support1"]).held == ()
     assert {one.pk for one in delegations.running()} == {untouched.pk}
-    page = said(at(other).get("/preferences/delegation/"))
-    assert "planned" not in page
+    theirs = Client()
+    theirs.force_login(other)
+    assert "planned" not in said(theirs.get("/preferences/delegation/"))
     request = file_request(cast, parameters=LARGE)
     with pytest.raises(NotYours):
         decide(request, person, "approve")

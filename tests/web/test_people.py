@@ -12,11 +12,13 @@ from django.core import mail
 from django.db import IntegrityError
 from django.test import Client, override_settings
 
-from accounts.models import Invitation, Role, RoleGrant, Team, User
+from accounts import reviews
+from accounts.models import AccessLine, Invitation, Role, RoleGrant, Team, User
 from accounts.people import teams_and_roles_of
+from agents import registration
 from config.logs import without_keys
 from tests.support import services
-from tests.support.cast import PASSWORD, Cast, make_person
+from tests.support.cast import PASSWORD, SETTING_UP, Cast, make_person
 from tests.support.colleagues import at, make_house, post
 from tests.support.forms import said
 from tests.support.leaves import entries
@@ -300,6 +302,44 @@ def test_lists_cost_no_more_with_more_people_and_no_more_than_they_may(cast: Cas
 def test_no_log_keeps_a_link() -> None:
     event: dict[str, Any] = {"request": "GET /accounts/setup/dG9rZW4/", "event": "request_started"}
     assert without_keys(None, "info", event)["request"] == "GET /accounts/setup/***/"
+
+
+def test_no_list_grows_without_bound_and_each_says_how_many_more_there_are(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accounts.directory.AT_MOST", 2)
+    client, gone = at(cast["admin1"]), cast["owner1"]
+    for number in range(3):
+        make_person(f"member{number}", teams=[cast.teams["support"]])
+        registration.register_agent(
+            by=SETTING_UP, slug=f"agent{number}", purpose="Waits.", owner=gone, level=3
+        )  # with helpdesk: four that nobody answers for
+    for name in ("support1", "auditor1", "leader1"):
+        post(client, cast[name], "roles", act="give", role="administrator", reason="Needed.")
+    post(client, gone, "deactivate", reason="Left.")
+    people = said(client.get("/people/"))
+    assert "1 more is not shown here." in people  # of three proposals
+    assert "2 more are not shown here." in people  # of four agents
+    for address in ("/teams/", "/teams/support/"):
+        met, at_page = [], client.get(address)
+        while True:
+            page = at_page.content.decode()
+            met += [part.partition('"')[0] for part in page.split('class="what"><a href="')[1:]]
+            if 'href="?after=' not in page:
+                break
+            at_page = client.get(address + "?after=" + page.partition('href="?after=')[2].partition('"')[0])
+        assert len(met) == len(set(met)) == (Team.objects.count() if address == "/teams/" else 4)
+    assert "more teams are not listed" in said(client.get("/people/invite/"))
+    assert "more teams are not listed" in said(client.get(f"/people/{cast['leader1'].pk}/"))
+    client.post("/reviews/access/", {"act": "begin"})
+    lines = AccessLine.objects.exclude(person=cast["admin1"]).select_related("person")
+    for line in lines[:3]:
+        teams, roles = teams_and_roles_of(line.person)
+        seen = reviews.rights_digest(teams, roles)
+        client.post("/reviews/access/", {"act": "answer", f"line-{line.pk}": "keep", f"seen-{line.pk}": seen})
+    review = said(client.get("/reviews/access/"))
+    assert "3 lines answered" in review
+    assert "1 more is not shown here." in review
 
 
 @override_settings(SHOW_LINKS=False)
