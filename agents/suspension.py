@@ -15,13 +15,11 @@ from django.dispatch import Signal
 
 from accounts.models import User
 from accounts.people import person_party
-from agents import permission
+from agents import permission, reasons
 from agents.models import Agent
 from agents.problems import Problem
 from audit.entries import Authentication, Draft, Party, Personal, record
 from audit.types import EntryType
-
-REASON_AT_MOST = 500
 
 #: Sent inside the suspending transaction, its agent's permission taken: `agent` and `by` (a Party). What a receiver
 #: raises undoes the suspension.
@@ -34,7 +32,13 @@ STATEMENT_SECONDS = 15
 
 
 class SuspensionRefused(Exception):
-    """409: it was not suspended, or not resumed; the text says why."""
+    """It was not suspended, or not resumed; the text says why. 409, or 422 where it is about what was typed
+    (`field`)."""
+
+    def __init__(self, sentence: str, *, field: str = "") -> None:
+        super().__init__(sentence)
+        self.field = field
+        self.status = 422 if field else 409
 
 
 @contextmanager
@@ -108,9 +112,7 @@ def resume(*, agent_id: UUID, by: User, reason: str, auth: Authentication | None
 
 
 def _reason(text: str) -> str:
-    said = text.strip()
-    if not said:
-        raise SuspensionRefused("Say why: it stays with the agent's history.")
-    if len(said) > REASON_AT_MOST:
-        raise SuspensionRefused(f"At most {REASON_AT_MOST} characters.")
-    return said
+    try:
+        return reasons.clean(text, why="Say why: it stays with the agent's history.")
+    except reasons.BadReason as bad:
+        raise SuspensionRefused(str(bad), field="reason") from bad

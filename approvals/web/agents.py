@@ -123,7 +123,7 @@ def show(request: HttpRequest, slug: str) -> HttpResponse:
 @never_cache
 @require_POST
 def suspend(request: HttpRequest, slug: str) -> HttpResponse:
-    """POST /agents/<slug>/suspend/ `reason`: 303 back; 404 where it is not this person's to do, 409 refused."""
+    """POST /agents/<slug>/suspend/ `reason`: 303 back; 404 where it is not this person's to do, 409 refused, 422."""
     person = viewer_of(request)
     agent = access.agent_to_see(person, slug)
     if not access.may_suspend(person, agent):
@@ -136,7 +136,7 @@ def suspend(request: HttpRequest, slug: str) -> HttpResponse:
             auth=authentication_of(request),
         )
     except SuspensionRefused as refused:
-        return _refused(request, person, slug, str(refused))
+        return _refused(request, person, slug, str(refused), status=refused.status)
     messages.success(request, _("Suspended. Nothing of it is pending, and no grant of it redeems."))
     return _back(slug)
 
@@ -145,7 +145,7 @@ def suspend(request: HttpRequest, slug: str) -> HttpResponse:
 @never_cache
 @require_POST
 def resume(request: HttpRequest, slug: str) -> HttpResponse:
-    """POST /agents/<slug>/resume/ `reason`: 303 back; 403 where it is not this person's to do, 409 refused."""
+    """POST /agents/<slug>/resume/ `reason`: 303 back; 403 where it is not this person's to do, 409 refused, 422."""
     person = viewer_of(request)
     agent = access.agent_to_see(person, slug)
     why_not = access.why_not_resume(person, agent)
@@ -156,7 +156,7 @@ def resume(request: HttpRequest, slug: str) -> HttpResponse:
             agent_id=agent.pk, by=person_of(request), reason=typed(request, "reason"), auth=authentication_of(request)
         )
     except SuspensionRefused as refused:
-        return _refused(request, person, slug, str(refused))
+        return _refused(request, person, slug, str(refused), status=refused.status)
     messages.success(request, _("It may ask again. What it had asked before does not come back."))
     return _back(slug)
 
@@ -165,7 +165,7 @@ def _back(slug: str) -> HttpResponse:
     return HttpResponseRedirect(reverse("agent", args=[slug]), status=303)
 
 
-def _refused(request: HttpRequest, person: Viewer, slug: str, why: str, *, status: int = 409) -> HttpResponse:
+def _refused(request: HttpRequest, person: Viewer, slug: str, why: str, *, status: int) -> HttpResponse:
     page = _page(person, access.agent_to_see(person, slug), problem=why, kept={"reason": typed(request, "reason")})
     return render(request, "approvals/agent.html", {"page": page}, status=status)
 

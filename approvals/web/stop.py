@@ -61,19 +61,12 @@ def show(request: HttpRequest) -> HttpResponse:
     person = access.stopper(person_of(request))
     if request.method != "POST":
         return render(request, "approvals/stop.html", {"page": _page(person)})
-    reason, errors = typed(request, "reason"), {}
-    if not reason.strip():
-        errors["reason"] = _("Say why: everybody who works here will read it.")
-    elif len(reason.strip()) > stops.REASON_AT_MOST:
-        errors["reason"] = _("At most %(most)s characters.") % {"most": stops.REASON_AT_MOST}
     if typed(request, "confirm").strip() != CONFIRM:
-        errors["confirm"] = _("Type %(word)s in capitals.") % {"word": CONFIRM}
-    if errors:
-        return _again(request, person, errors, status=422)
+        return _again(request, person, {"confirm": _("Type %(word)s in capitals.") % {"word": CONFIRM}}, status=422)
     try:
-        stops.begin(by=person_of(request), reason=reason, auth=authentication_of(request))
+        stops.begin(by=person_of(request), reason=typed(request, "reason"), auth=authentication_of(request))
     except StopRefused as refused:
-        return _again(request, person, {"form": str(refused)}, status=409)
+        return _again(request, person, {refused.field or "form": str(refused)}, status=refused.status)
     messages.success(request, _("All agents are stopped. What was pending is being withdrawn."))
     return HttpResponseRedirect(reverse("stop"), status=303)
 
@@ -82,7 +75,7 @@ def show(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_POST
 def lift(request: HttpRequest) -> HttpResponse:
-    """POST /stop/lift/ `number`, `reason`: 303 back; 409 refused, as to the one who stopped them."""
+    """POST /stop/lift/ `number`, `reason`: 303 back; 409 refused, as to the one who stopped them, 422."""
     person = access.stopper(person_of(request))
     number = typed(request, "number")
     try:
@@ -93,7 +86,7 @@ def lift(request: HttpRequest) -> HttpResponse:
             auth=authentication_of(request),
         )
     except StopRefused as refused:
-        return _again(request, person, {"lift_reason": str(refused)}, status=409)
+        return _again(request, person, {"lift_reason": str(refused)}, status=refused.status)
     messages.success(request, _("Agents may ask again. What was withdrawn does not come back."))
     return HttpResponseRedirect(reverse("stop"), status=303)
 
