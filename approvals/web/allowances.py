@@ -122,7 +122,12 @@ def revoke(request: HttpRequest, allowance_id: UUID) -> HttpResponse:
     if not access.may_revoke(person, access.allowance_to_see(person, allowance_id)):
         raise Http404
     try:
-        allowances.revoke(person=person_of(request), allowance_id=allowance_id, reason=typed(request, "reason"))
+        allowances.revoke(
+            person=person_of(request),
+            allowance_id=allowance_id,
+            reason=typed(request, "reason"),
+            auth=authentication_of(request),
+        )
     except DecisionRefused as refused:
         return _refused(request, person, allowance_id, refused, "reason")
     messages.success(request, _("Revoked. What was granted under it and not redeemed is void."))

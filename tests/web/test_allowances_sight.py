@@ -39,7 +39,7 @@ def allowed(cast: Cast, basis: Request | None = None) -> Allowance:
 
 
 def revoke(cast: Cast, allowance: Allowance) -> None:
-    allowances.revoke(person=cast["support1"], allowance_id=allowance.pk, reason="Enough.")
+    allowances.revoke(person=cast["support1"], allowance_id=allowance.pk, reason="Enough.", auth=password_proof())
 
 
 def requests_linked(page: Any) -> set[str]:
