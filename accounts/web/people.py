@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -57,6 +58,7 @@ class PersonPage:
     error: str = ""
     wrong: str = ""  # the field the error is about
     typed: Mapping[str, str] = field(default_factory=dict)
+    made: bool = False  # a link was made just now
     link: str = ""
     sent: bool = False
 
@@ -210,10 +212,11 @@ def decide_change(request: HttpRequest, change_id: UUID) -> HttpResponse:
 
 
 def with_link(request: HttpRequest, person: User, token: str, *, status: int = 200) -> HttpResponse:
-    """The person's page with their new link, shown this once; it is sent to them too, where mail goes out."""
+    """The person's page after their new link was mailed to them; it is shown, this once, where `SHOW_LINKS` says so."""
     address = invitations.link(token)
     sent = letters.send_link(person, address)
-    return _page(request, person.pk, roles_of_reader(request), link=address, sent=sent, status=status)
+    shown = address if settings.SHOW_LINKS else ""
+    return _page(request, person.pk, roles_of_reader(request), made=True, link=shown, sent=sent, status=status)
 
 
 def _one_or_two(
@@ -282,6 +285,7 @@ def _page(
     *,
     refused: Refused | None = None,
     typed: Mapping[str, str] | None = None,
+    made: bool = False,
     link: str = "",
     sent: bool = False,
     status: int = 200,
@@ -304,6 +308,7 @@ def _page(
         error=str(refused) if refused else "",
         wrong=refused.field if refused else "",
         typed=typed or {},
+        made=made,
         link=link,
         sent=sent,
     )
