@@ -38,7 +38,11 @@ class SuspensionRefused(Exception):
     def __init__(self, sentence: str, *, field: str = "") -> None:
         super().__init__(sentence)
         self.field = field
-        self.status = 422 if field else 409
+
+    @property
+    def status(self) -> int:
+        """What the page answers with."""
+        return 422 if self.field else 409
 
 
 @contextmanager
