@@ -13,12 +13,14 @@ from uuid import UUID
 from django.db import OperationalError, connection, transaction
 from django.dispatch import Signal
 
+from accounts.acting import Refused
 from accounts.models import User
 from accounts.people import person_party
 from agents import permission, reasons
 from agents.models import Agent
 from agents.problems import Problem
 from audit.entries import Authentication, Draft, Party, Personal, record
+from audit.limits import BUSY, sqlstate_of
 from audit.types import EntryType
 
 #: Sent inside the suspending transaction, its agent's permission taken: `agent` and `by` (a Party). What a receiver
@@ -31,13 +33,9 @@ WAIT_SECONDS = 10
 STATEMENT_SECONDS = 15
 
 
-class SuspensionRefused(Exception):
+class SuspensionRefused(Refused):
     """It was not suspended, or not resumed; the text says why. 409, or 422 where it is about what was typed
     (`field`)."""
-
-    def __init__(self, sentence: str, *, field: str = "") -> None:
-        super().__init__(sentence)
-        self.field = field
 
     @property
     def status(self) -> int:
@@ -58,7 +56,7 @@ def _alone(agent_id: UUID) -> Iterator[Agent]:
             permission.take(agent_id)
             yield Agent.objects.select_for_update(no_key=True).get(pk=agent_id)
     except OperationalError as error:
-        if getattr(error.__cause__, "sqlstate", None) in ("55P03", "57014", "40P01"):
+        if sqlstate_of(error) in BUSY:
             raise Problem("busy", "This agent is being worked on just now; try again.") from error
         raise
 
