@@ -12,17 +12,23 @@ from django.db.models.functions import Now
 from accounts.acting import Refused
 from accounts.models import User
 from accounts.people import person_party
+from agents import reasons
 from agents.models import Stop
 from audit.entries import Authentication, Draft, Party, Personal, record
 from audit.limits import limited
 from audit.types import EntryType
 
-REASON_AT_MOST = 500
 OPERATOR = Party("system", "operator")  # whoever has a shell on the server, when the web is down
 
 
 class StopRefused(Refused):
-    """409: nothing was stopped, or nothing lifted; the text says why."""
+    """Nothing was stopped, or nothing lifted; the text says why. 409, or 422 where it is about what was typed
+    (`field`)."""
+
+    @property
+    def status(self) -> int:
+        """What the page answers with."""
+        return 422 if self.field else 409
 
 
 def newest() -> int:
@@ -90,9 +96,7 @@ def lift(*, number: int, by: User, reason: str, auth: Authentication | None = No
 
 
 def _reason(text: str) -> str:
-    said = text.strip()
-    if not said:
-        raise StopRefused("Say why: everybody who works here will read it.")
-    if len(said) > REASON_AT_MOST:
-        raise StopRefused(f"At most {REASON_AT_MOST} characters.")
-    return said
+    try:
+        return reasons.clean(text, why="Say why: everybody who works here will read it.")
+    except reasons.BadReason as bad:
+        raise StopRefused(str(bad), field="reason") from bad

@@ -16,14 +16,12 @@ from django.dispatch import Signal
 from accounts.acting import Refused
 from accounts.models import User
 from accounts.people import person_party
-from agents import permission
+from agents import permission, reasons
 from agents.models import Agent
 from agents.problems import Problem
 from audit.entries import Authentication, Draft, Party, Personal, record
 from audit.limits import BUSY, sqlstate_of
 from audit.types import EntryType
-
-REASON_AT_MOST = 500
 
 #: Sent inside the suspending transaction, its agent's permission taken: `agent` and `by` (a Party). What a receiver
 #: raises undoes the suspension.
@@ -36,7 +34,13 @@ STATEMENT_SECONDS = 15
 
 
 class SuspensionRefused(Refused):
-    """409: it was not suspended, or not resumed; the text says why."""
+    """It was not suspended, or not resumed; the text says why. 409, or 422 where it is about what was typed
+    (`field`)."""
+
+    @property
+    def status(self) -> int:
+        """What the page answers with."""
+        return 422 if self.field else 409
 
 
 @contextmanager
@@ -110,9 +114,7 @@ def resume(*, agent_id: UUID, by: User, reason: str, auth: Authentication | None
 
 
 def _reason(text: str) -> str:
-    said = text.strip()
-    if not said:
-        raise SuspensionRefused("Say why: it stays with the agent's history.")
-    if len(said) > REASON_AT_MOST:
-        raise SuspensionRefused(f"At most {REASON_AT_MOST} characters.")
-    return said
+    try:
+        return reasons.clean(text, why="Say why: it stays with the agent's history.")
+    except reasons.BadReason as bad:
+        raise SuspensionRefused(str(bad), field="reason") from bad

@@ -86,12 +86,21 @@ def agent_to_see(person: Viewer, slug: str) -> Agent:
 
 
 def allowances_of(person: Viewer) -> QuerySet[Allowance]:
-    """The allowances this person may see: of their teams, of agents they own, that they agreed to; or all."""
+    """The allowances this person may see, each with whether they `agreed`: of their teams, of agents they own, that
+    they agreed to; or all, the bounds masked (`reads_bounds`)."""
     rows = Allowance.objects.select_related("agent", "agent__owner", "basis", "basis__agent", "revoked_by")
+    agreed = AllowanceAgreement.objects.filter(allowance=OuterRef("pk"), person=person.user)
+    rows = rows.annotate(agreed=Exists(agreed))
     if person.roles & SEES_AGENTS:
         return rows
-    agreed = AllowanceAgreement.objects.filter(allowance=OuterRef("pk"), person=person.user)
-    return rows.filter(Q(teams__overlap=sorted(person.teams)) | Q(agent__owner=person.user) | Exists(agreed))
+    return rows.filter(Q(teams__overlap=sorted(person.teams)) | Q(agent__owner=person.user) | Q(agreed=True))
+
+
+def reads_bounds(person: Viewer, allowance: Allowance) -> bool:
+    """Whether an allowance of `allowances_of` shows its condition, and why people agreed, as they are and not masked:
+    they spell parameters out. To who may agree, agreed, or answers for the agent."""
+    agreed: bool = allowance.agreed  # type: ignore[attr-defined]  # annotated by `allowances_of`
+    return agreed or bool(person.teams & set(allowance.teams)) or allowance.agent.owner_id == person.user.pk
 
 
 def allowance_to_see(person: Viewer, allowance_id: UUID) -> Allowance:

@@ -6,19 +6,31 @@ critical is allowed ahead.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from django.db import connection
 from django.db.models.functions import Now
 
-from accounts import second_factor
+from accounts import acting, second_factor
 from accounts.models import Membership, User
-from agents import permission
+from agents import permission, reasons
 from approvals import access, policies, queries, quorum, rationale, spending, voiding
 from approvals.access import Viewer
-from approvals.errors import AlreadyDecided, CannotRecord, NotYours, StepUpNeeded, Stopped, Unfit
+from approvals.errors import (
+    AlreadyDecided,
+    CannotRecord,
+    DecisionRefused,
+    EnoughAllowed,
+    NotYours,
+    StepUpNeeded,
+    Stopped,
+    Unfit,
+)
 from approvals.models import Allowance, AllowanceAgreement, Request
 from approvals.models.allowance import USES_AT_MOST
 from approvals.quorum import Standing
@@ -27,6 +39,7 @@ from approvals.rules.catalogue import Action
 from approvals.rules.conditions import BadCondition, Condition
 from approvals.rules.ruling import Ruling
 from approvals.transactions import verb
+from audit import refusals
 from audit.canonical import timestamp
 from audit.entries import Authentication, Draft, EvidenceUnavailable, Party, Personal, record
 from audit.health import assert_log_is_live
@@ -34,7 +47,8 @@ from audit.types import EntryType
 
 HOURS_AT_MOST = 30 * 24
 CRITICAL = "Nothing critical is allowed ahead: each such request takes two people who look at it."
-REASON_AT_MOST = 500
+OPEN_AT_MOST = 20  # for one agent and action: each of its filings reads them all
+_PROPOSING = 0x616C_6C6F  # the advisory lock of proposals for one agent and action: 'allo'
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +111,19 @@ def checked(condition: str, request: Request) -> Condition:
 def propose(*, person: User, request_id: UUID, wanted: Wanted, auth: Authentication) -> Allowance:
     """Make an allowance like this request, with the proposer's own yes; in force at once where that is the quorum.
 
-    Raises `NotYours`, `StepUpNeeded`, `Stopped`, `CannotRecord`, or `Unfit` with what is wrong by field.
+    Raises `NotYours`, `StepUpNeeded`, `Stopped`, `EnoughAllowed`, `CannotRecord`, or `Unfit` with what is wrong by
+    field.
     """
+    acting.hold_active(person)
     request = Request.objects.select_related("agent").get(pk=request_id)
     may = permission.held(request.agent_id)
-    if may.ended:
-        raise Stopped("This agent is stopped, so nothing is allowed to it.")
-    ruling, now = ruling_for(request), queries.clock()
-    _refuse(person, request.agent.owner_id, ruling, auth, now)
-    uses = _fit(wanted, request)
+    with _evidence(person, Party("request", str(request.pk))):
+        if may.ended:
+            raise Stopped("This agent is stopped, so nothing is allowed to it.")
+        ruling, now = ruling_for(request), queries.clock()
+        _refuse(person, request.agent.owner_id, ruling, auth, now)
+        uses = _fit(wanted, request)
+        _refuse_more(request, may.epoch, now)
     allowance = Allowance(
         agent=request.agent,
         action=request.action,
@@ -134,6 +152,7 @@ def propose(*, person: User, request_id: UUID, wanted: Wanted, auth: Authenticat
                 "request": str(request.pk),
             },
             personal={"condition": Personal(allowance.condition)},
+            auth=auth,
         )
     )
     _agree(allowance, person, wanted.rationale, ruling, auth, now)
@@ -144,36 +163,43 @@ def propose(*, person: User, request_id: UUID, wanted: Wanted, auth: Authenticat
 def agree(*, person: User, allowance_id: UUID, why: str, auth: Authentication) -> Allowance:
     """Add this person's yes; the allowance is in force once they are the quorum. Raises as `propose`, and
     `AlreadyDecided` where it is in force, revoked, over, or they agreed before."""
+    acting.hold_active(person)
     agent_id = Allowance.objects.values_list("agent_id", flat=True).get(pk=allowance_id)
     may = permission.held(agent_id)
     allowance = Allowance.objects.select_for_update(of=("self",)).get(pk=allowance_id)
     now = queries.clock()
-    if may.ended or allowance.epoch < may.epoch:
-        raise Stopped("This agent was stopped, so nothing is allowed to it.")
-    if allowance.revoked_at is not None or allowance.ends_at <= now or allowance.active_at is not None:
-        raise AlreadyDecided("This allowance is over, or in force already.")
-    if AllowanceAgreement.objects.filter(allowance=allowance, person=person).exists():
-        raise AlreadyDecided("You have agreed to this allowance already.")
-    ruling = ruling_for(allowance.basis)
-    _refuse(person, allowance.agent.owner_id, ruling, auth, now)
-    if not rationale.is_sentence(why.strip()) or len(why) > rationale.RATIONALE_AT_MOST:
-        raise Unfit({"rationale": _SENTENCE})
+    with _evidence(person, _party(allowance)):
+        if may.ended or allowance.epoch < may.epoch:
+            raise Stopped("This agent was stopped, so nothing is allowed to it.")
+        if allowance.revoked_at is not None or allowance.ends_at <= now or allowance.active_at is not None:
+            raise AlreadyDecided("This allowance is over, or in force already.")
+        if AllowanceAgreement.objects.filter(allowance=allowance, person=person).exists():
+            raise AlreadyDecided("You have agreed to this allowance already.")
+        ruling = ruling_for(allowance.basis)
+        _refuse(person, allowance.agent.owner_id, ruling, auth, now)
+        if not rationale.is_sentence(why.strip()) or len(why) > rationale.RATIONALE_AT_MOST:
+            raise Unfit({"rationale": _SENTENCE})
     _agree(allowance, person, why, ruling, auth, now)
     return allowance
 
 
 @verb
-def revoke(*, person: User, allowance_id: UUID, reason: str) -> Allowance:
+def revoke(*, person: User, allowance_id: UUID, reason: str, auth: Authentication) -> Allowance:
     """End an allowance at once: no use after this commit, and what was granted under it and not spent is void.
 
-    Raises `AlreadyDecided` where it is revoked, `Unfit` without a reason.
+    Raises `NotYours`, `AlreadyDecided` where it is revoked, `Unfit` without a reason.
     """
+    acting.hold_active(person)
     allowance = Allowance.objects.select_for_update(of=("self",)).get(pk=allowance_id)
-    said = reason.strip()
-    if not said or len(said) > REASON_AT_MOST:
-        raise Unfit({"reason": f"Say why, in at most {REASON_AT_MOST} characters."})
-    if allowance.revoked_at is not None:
-        raise AlreadyDecided("This allowance is revoked already.")
+    with _evidence(person, _party(allowance)):
+        if not person.is_active or not access.may_revoke(access.viewer(person), allowance):
+            raise NotYours("This allowance is not yours to revoke.")
+        if allowance.revoked_at is not None:
+            raise AlreadyDecided("This allowance is revoked already.")
+        try:
+            said = reasons.clean(reason)
+        except reasons.BadReason as bad:
+            raise Unfit({"reason": str(bad)}) from bad
     Allowance.objects.filter(pk=allowance.pk).update(revoked_at=Now(), revoked_by=person, revoke_reason=said)
     allowance.refresh_from_db()
     by = Party("person", str(person.pk))
@@ -184,6 +210,7 @@ def revoke(*, person: User, allowance_id: UUID, reason: str) -> Allowance:
             subject=_party(allowance),
             facts={"agent": str(allowance.agent_id), "uses_left": allowance.uses_left, "cause": "person"},
             personal={"reason": Personal(said)},
+            auth=auth,
         )
     )
     with connection.cursor() as cursor:
@@ -207,8 +234,32 @@ def _party(allowance: Allowance) -> Party:
     return Party("allowance", str(allowance.pk))
 
 
+@contextmanager
+def _evidence(person: User, subject: Party) -> Iterator[None]:
+    """What is refused here leaves an entry, unless it is about what was typed, or the evidence itself is missing."""
+    try:
+        yield
+    except DecisionRefused as refused:
+        if not isinstance(refused, Unfit | CannotRecord):
+            by, cause = Party("person", str(person.pk)), f"allowance-{refused.cause}"
+            refused.evidence = partial(refusals.record_refusal, actor=by, subject=subject, cause=cause, facts={})
+        raise
+
+
+def _refuse_more(request: Request, epoch: int, now: datetime) -> None:
+    """Proposals for one agent and action wait for each other here, so that they are counted."""
+    with connection.cursor() as cursor:
+        key = f"{request.agent_id} {request.action}"
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_PROPOSING, key])
+    of_these = Allowance.objects.filter(agent=request.agent_id, action=request.action, epoch=epoch)
+    if of_these.filter(revoked_at__isnull=True, uses_left__gt=0, ends_at__gt=now).count() >= OPEN_AT_MOST:
+        raise EnoughAllowed(
+            f"{OPEN_AT_MOST} allowances are open for this agent and action, which is as many as there may be:"
+            " revoke one, or wait until one ends."
+        )
+
+
 def _refuse(person: User, owner_id: UUID, ruling: Ruling, auth: Authentication, now: datetime) -> None:
-    person.refresh_from_db(fields=["is_active"])
     refused = why_not_ahead(ruling) or why_not_agree(access.viewer(person), owner_id, ruling)
     if refused:
         raise NotYours(refused)

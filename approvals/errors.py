@@ -50,6 +50,12 @@ class Stopped(DecisionRefused):
     cause = "stopped"
 
 
+class EnoughAllowed(DecisionRefused):
+    """409: as many allowances as there may be at once are open for this agent and action."""
+
+    cause = "enough-allowed"
+
+
 class TooLate(DecisionRefused):
     """410: the deadline has passed, by the database's clock."""
 

@@ -10,12 +10,13 @@ from datetime import datetime
 from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
-from django.db.models import CharField, Count, Exists, JSONField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, CharField, Count, Exists, JSONField, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.expressions import RawSQL
 
 from accounts.models import User
 from agents.models import Agent, Credential
 from approvals import access, queries, spending
+from approvals.access import Viewer
 from approvals.display.visible import Runs, make_visible
 from approvals.listing import in_time, now
 from approvals.models import Allowance, AllowanceAgreement, AllowanceUse, Request
@@ -84,9 +85,31 @@ def keys_of(agent: Agent) -> Sequence[Credential]:
     return list(Credential.objects.filter(agent=agent).order_by("-created_at")[:KEYS_AT_MOST])
 
 
-def requests_of(agent_id: UUID, limit: int) -> list[Seen]:
-    """Its newest requests, as a reader sees them."""
-    return queries.page(queries.requests().filter(agent=agent_id), limit=limit).rows
+def requests_of(person: Viewer, agent: Agent, limit: int) -> list[Seen]:
+    """Its newest requests that this person may open, as a reader sees them."""
+    return queries.page(access.visible_to(person).filter(agent=agent), limit=limit).rows
+
+
+def may_open(person: Viewer, request_id: UUID) -> bool:
+    """Whether the request's page is there for this person; one query."""
+    return access.visible_to(person).filter(pk=request_id).exists()
+
+
+def allowances(person: Viewer, *, agent: str, before: UUID | None, limit: int) -> list[Allowance]:
+    """The allowances this person may see, newest first, of that agent where a slug is given, from `before` on; one
+    query."""
+    rows = access.allowances_of(person)
+    if agent:
+        rows = rows.filter(agent__slug=agent)
+    return list((rows.filter(pk__lt=before) if before else rows).order_by("-id")[:limit])
+
+
+def allowances_to_heed(person: Viewer, agent: Agent, limit: int) -> list[Allowance]:
+    """Its allowances that this person may see: those in force first, then those that wait, then what ended, each newest
+    first; one query."""
+    is_open = Q(revoked_at__isnull=True, uses_left__gt=0, ends_at__gt=now())
+    place = Case(When(is_open, active_at__isnull=False, then=Value(0)), When(is_open, then=Value(1)), default=Value(2))
+    return list(access.allowances_of(person).filter(agent=agent).order_by(place, "-id")[:limit])
 
 
 def use_of(request: Request) -> tuple[AllowanceUse, list[AllowanceAgreement]] | None:
@@ -97,18 +120,19 @@ def use_of(request: Request) -> tuple[AllowanceUse, list[AllowanceAgreement]] | 
     return use, spending.agreements_of([use.allowance_id]).get(use.allowance_id, [])
 
 
-def uses_of(allowance: Allowance, limit: int) -> list[AllowanceUse]:
-    """Its uses, newest first, with their requests; one query."""
+def uses_of(person: Viewer, allowance: Allowance, limit: int) -> list[AllowanceUse]:
+    """Its uses, newest first, with their requests, as far as this person may open these; one query."""
     rows = AllowanceUse.objects.select_related("request", "request__grant", "request__agent").filter(
-        allowance=allowance
+        allowance=allowance, request__in=access.visible_to(person).values("pk")
     )
     return list(rows.order_by("-number")[:limit])
 
 
-def filed_like(request: Request, limit: int) -> list[Request]:
-    """The newest requests of that agent for that action, to try a condition on; one query."""
-    rows = Request.objects.select_related("agent").filter(agent=request.agent_id, action=request.action)
-    return list(rows.order_by("-id")[:limit])
+def filed_like(person: Viewer, request: Request, limit: int) -> list[Request]:
+    """The newest requests of that agent for that action, to try a condition on: only those whose parameters this
+    person sees, since each answer tells something of them. One query, and one for each that they see by a vote."""
+    rows = access.visible_to(person).filter(access.involving(person), agent=request.agent_id, action=request.action)
+    return [one for one in rows.order_by("-id")[:limit] if access.sees_payload(person, one)]
 
 
 def is_live(key: Credential, at: datetime) -> bool:

@@ -30,7 +30,7 @@ from audit.types import EntryType
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Usable:
     """An allowance under its row lock, with a use left, and the seats that those who agreed to it fill."""
 
     allowance: Allowance
@@ -100,7 +100,7 @@ def may_stand_in(ruling: Ruling) -> bool:
     return ruling.outcome == "people" and ruling.risk != "critical" and not ruling.risk_unknown and not ruling.unknown
 
 
-def find(ask: Ask, ruling: Ruling, pack: Pack | None, *, agent_id: UUID, owner_id: UUID, epoch: int) -> Held | None:
+def find(ask: Ask, ruling: Ruling, pack: Pack | None, *, agent_id: UUID, owner_id: UUID, epoch: int) -> Usable | None:
     """The first allowance to end that this request falls under, its row locked to the commit; None where there is
     none that holds, and wherever it cannot be told."""
     action = pack.catalogue.get(ask.action) if pack is not None else None
@@ -132,7 +132,7 @@ def find(ask: Ask, ruling: Ruling, pack: Pack | None, *, agent_id: UUID, owner_i
         # Locked, and asked again: who waited here may find the last use gone, or the allowance revoked.
         locked = open_ones.select_for_update().filter(pk=allowance.pk).first()
         if locked is not None:
-            return Held(locked, stands.seats)
+            return Usable(locked, stands.seats)
     return None
 
 
@@ -154,12 +154,12 @@ def _clock() -> datetime:
         return moment
 
 
-def spend(held: Held, request: Request, ruling: Ruling, *, at: datetime) -> None:
+def spend(usable: Usable, request: Request, ruling: Ruling, *, at: datetime) -> None:
     """Approve a request that was just filed by one use of the allowance: its record, its grant, its entry."""
-    allowance = held.allowance
+    allowance = usable.allowance
     number = allowance.uses_total - allowance.uses_left + 1
     Allowance.objects.filter(pk=allowance.pk).update(uses_left=F("uses_left") - 1)
-    seats = [{"team": team, "person": person} for team, person in held.seats]
+    seats = [{"team": team, "person": person} for team, person in usable.seats]
     AllowanceUse(request=request, allowance=allowance, number=number, seats=seats, at=at).save(force_insert=True)
     grants.issue(request, ruling, at=at, by=lifecycle.SYSTEM)
     lifecycle.transition(
@@ -174,16 +174,34 @@ def spend(held: Held, request: Request, ruling: Ruling, *, at: datetime) -> None
     )
 
 
-def end_all(*, by: Party, reason: str, facts: Mapping[str, JSON], agent_id: UUID | None = None, before: int = 0) -> int:
-    """End the allowances of one agent, or all from before that stop, each with its entry; how many."""
+_OPEN_OF_AGENT = (
+    "SELECT id FROM approvals_allowance WHERE agent_id = %s AND revoked_at IS NULL AND uses_left > 0"
+    " AND ends_at > clock_timestamp() ORDER BY id LIMIT %s FOR UPDATE"
+)
+_OPEN_BEFORE = (
+    "SELECT id FROM approvals_allowance WHERE epoch < %s AND revoked_at IS NULL AND uses_left > 0"
+    " AND ends_at > clock_timestamp() ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED"
+)
+
+
+def end_of_agent(agent_id: UUID, limit: int, *, by: Party, reason: str, facts: Mapping[str, JSON]) -> int:
+    """End up to `limit` allowances of one agent, each with its entry; how many."""
+    return _end(_OPEN_OF_AGENT, agent_id, limit, by=by, reason=reason, facts=facts)
+
+
+def end_before(epoch: int, limit: int, *, by: Party, reason: str, facts: Mapping[str, JSON]) -> int:
+    """End up to `limit` allowances from before that stop of all agents, each with its entry, passing over those that
+    somebody holds; how many."""
+    return _end(_OPEN_BEFORE, epoch, limit, by=by, reason=reason, facts=facts)
+
+
+def _end(query: str, key: UUID | int, limit: int, *, by: Party, reason: str, facts: Mapping[str, JSON]) -> int:
     with connection.cursor() as cursor:
+        cursor.execute(query, [key, limit])
         cursor.execute(
-            "UPDATE approvals_allowance SET revoked_at = clock_timestamp(), revoke_reason = %(reason)s"
-            " WHERE id IN (SELECT id FROM approvals_allowance WHERE revoked_at IS NULL AND uses_left > 0"
-            "   AND ends_at > clock_timestamp() AND (agent_id = %(agent)s OR epoch < %(before)s)"
-            "   ORDER BY id FOR UPDATE)"
+            "UPDATE approvals_allowance SET revoked_at = clock_timestamp(), revoke_reason = %s WHERE id = ANY(%s)"
             " RETURNING id, agent_id, uses_left",
-            {"reason": reason, "agent": agent_id, "before": before},
+            [reason, [row[0] for row in cursor.fetchall()]],
         )
         ended = cursor.fetchall()
     record_many(

@@ -48,7 +48,9 @@ def connect() -> None:
 
 def _on_suspension(sender: object, *, agent: Agent, by: Party, **keywords: Any) -> None:
     facts = {"cause": "agent-suspended"}
-    spending.end_all(by=by, reason="The agent was suspended.", facts=facts, agent_id=agent.pk)
+    why = "The agent was suspended."
+    while spending.end_of_agent(agent.pk, BATCH, by=by, reason=why, facts=facts):
+        pass
     while pending := _locked(_PENDING_OF_AGENT, agent.pk):
         lifecycle.withdraw_batch(pending, by=by, facts=facts)
     while granted := _locked(_GRANTED_OF_AGENT, agent.pk):
@@ -68,9 +70,9 @@ def withdraw_stopped(*, limit: int = BATCH) -> int:
 
 
 @verb
-def end_stopped() -> int:
-    """End the allowances from before the newest stop; how many. None of them is used meanwhile. While it is in force,
-    every agent's runtime is told once."""
+def end_stopped(*, limit: int = BATCH) -> int:
+    """End up to `limit` allowances from before the newest stop; how many. None of them is used meanwhile. While it is
+    in force, every agent's runtime is told once."""
     newest = stops.newest()
     if not newest:
         return 0
@@ -78,7 +80,7 @@ def end_stopped() -> int:
         active = Agent.objects.filter(state=Agent.State.ACTIVE).values_list("pk", flat=True)
         outbox.tell_suspended(list(active), since=stop.started_at)
     reason = "All agents were stopped."
-    return spending.end_all(by=lifecycle.SYSTEM, reason=reason, facts=_stop(newest), before=newest)
+    return spending.end_before(newest, limit, by=lifecycle.SYSTEM, reason=reason, facts=_stop(newest))
 
 
 @verb

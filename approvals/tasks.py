@@ -76,8 +76,8 @@ def _drained(sweep: Callable[..., int], batch: int, event: str) -> int:
 @alone
 def withdraw_stopped() -> int:
     """Withdraw what waits, and void what was granted or allowed, from before the newest stop of all agents."""
-    done = stopping.end_stopped()
-    for act in (stopping.withdraw_stopped, stopping.void_stopped):
+    done = 0
+    for act in (stopping.end_stopped, stopping.withdraw_stopped, stopping.void_stopped):
         while batch := act(limit=stopping.BATCH):
             done += batch
             if batch < stopping.BATCH:

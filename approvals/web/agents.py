@@ -24,7 +24,7 @@ from approvals.access import Viewer
 from approvals.display.visible import Runs
 from approvals.web import rows, words
 from approvals.web.allowance_page import AllowanceRow, row_of
-from approvals.web.doors import door, person_of, viewer_of
+from approvals.web.doors import asked, door, person_of, typed, viewer_of
 from approvals.web.pages import Risk, Status
 
 PAGE = 50
@@ -86,6 +86,7 @@ class AgentPage:
     level: int
     suspended: bool
     allowances: list[AllowanceRow]
+    allowances_url: str
     keys: list[KeyRow]
     requests: list[RequestRow]
     waiting: int
@@ -101,7 +102,7 @@ class AgentPage:
 def index(request: HttpRequest) -> HttpResponse:
     """GET /agents/: those this person may see; for who may see none it is not there."""
     person = viewer_of(request)
-    found = roster.listed(access.agents_of(person), after=request.GET.get("after", "")[:50], limit=PAGE + 1)
+    found = roster.listed(access.agents_of(person), after=asked(request, "after")[:50], limit=PAGE + 1)
     if not found and not person.roles & access.SEES_AGENTS:
         raise Http404
     more = f"?{urlencode({'after': found[PAGE - 1].slug})}" if len(found) > PAGE else ""
@@ -122,7 +123,7 @@ def show(request: HttpRequest, slug: str) -> HttpResponse:
 @never_cache
 @require_POST
 def suspend(request: HttpRequest, slug: str) -> HttpResponse:
-    """POST /agents/<slug>/suspend/ `reason`: 303 back; 404 where it is not this person's to do, 409 refused."""
+    """POST /agents/<slug>/suspend/ `reason`: 303 back; 404 where it is not this person's to do, 409 refused, 422."""
     person = viewer_of(request)
     agent = access.agent_to_see(person, slug)
     if not access.may_suspend(person, agent):
@@ -131,11 +132,11 @@ def suspend(request: HttpRequest, slug: str) -> HttpResponse:
         suspension.suspend(
             agent_id=agent.pk,
             by=person_party(person_of(request)),
-            reason=_reason(request),
+            reason=typed(request, "reason"),
             auth=authentication_of(request),
         )
     except SuspensionRefused as refused:
-        return _refused(request, person, slug, str(refused))
+        return _refused(request, person, slug, str(refused), status=refused.status)
     messages.success(request, _("Suspended. Nothing of it is pending, and no grant of it redeems."))
     return _back(slug)
 
@@ -144,7 +145,7 @@ def suspend(request: HttpRequest, slug: str) -> HttpResponse:
 @never_cache
 @require_POST
 def resume(request: HttpRequest, slug: str) -> HttpResponse:
-    """POST /agents/<slug>/resume/ `reason`: 303 back; 403 where it is not this person's to do, 409 refused."""
+    """POST /agents/<slug>/resume/ `reason`: 303 back; 403 where it is not this person's to do, 409 refused, 422."""
     person = viewer_of(request)
     agent = access.agent_to_see(person, slug)
     why_not = access.why_not_resume(person, agent)
@@ -152,25 +153,20 @@ def resume(request: HttpRequest, slug: str) -> HttpResponse:
         return _refused(request, person, slug, why_not, status=403)
     try:
         suspension.resume(
-            agent_id=agent.pk, by=person_of(request), reason=_reason(request), auth=authentication_of(request)
+            agent_id=agent.pk, by=person_of(request), reason=typed(request, "reason"), auth=authentication_of(request)
         )
     except SuspensionRefused as refused:
-        return _refused(request, person, slug, str(refused))
+        return _refused(request, person, slug, str(refused), status=refused.status)
     messages.success(request, _("It may ask again. What it had asked before does not come back."))
     return _back(slug)
-
-
-def _reason(request: HttpRequest) -> str:
-    # PostgreSQL stores no NUL, and UTF-8 no half of a surrogate pair
-    return request.POST.get("reason", "").replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def _back(slug: str) -> HttpResponse:
     return HttpResponseRedirect(reverse("agent", args=[slug]), status=303)
 
 
-def _refused(request: HttpRequest, person: Viewer, slug: str, why: str, *, status: int = 409) -> HttpResponse:
-    page = _page(person, access.agent_to_see(person, slug), problem=why, typed={"reason": _reason(request)})
+def _refused(request: HttpRequest, person: Viewer, slug: str, why: str, *, status: int) -> HttpResponse:
+    page = _page(person, access.agent_to_see(person, slug), problem=why, kept={"reason": typed(request, "reason")})
     return render(request, "approvals/agent.html", {"page": page}, status=status)
 
 
@@ -186,11 +182,11 @@ def _row(agent: Agent) -> AgentRow:
     )
 
 
-def _page(person: Viewer, agent: Agent, *, problem: str = "", typed: dict[str, str] | None = None) -> AgentPage:
+def _page(person: Viewer, agent: Agent, *, problem: str = "", kept: dict[str, str] | None = None) -> AgentPage:
     now = queries.clock()
-    found = roster.requests_of(agent.pk, REQUESTS)
+    found = roster.requests_of(person, agent, REQUESTS)
     versions = policies.versions(seen.request.policy_id for seen in found)
-    allowances = list(access.allowances_of(person).filter(agent=agent).order_by("-id")[:REQUESTS])
+    allowances = roster.allowances_to_heed(person, agent, REQUESTS)
     waiting, unspent = roster.pending_of(agent)
     suspended = agent.state == Agent.State.SUSPENDED
     return AgentPage(
@@ -199,7 +195,8 @@ def _page(person: Viewer, agent: Agent, *, problem: str = "", typed: dict[str, s
         owner=words.name(agent.owner),
         level=agent.level,
         suspended=suspended,
-        allowances=[row_of(one, now) for one in allowances],
+        allowances=[row_of(person, one, now) for one in allowances],
+        allowances_url=f"{reverse('allowances')}?{urlencode({'agent': agent.slug})}",
         keys=[
             KeyRow(
                 key.public_id,
@@ -230,5 +227,5 @@ def _page(person: Viewer, agent: Agent, *, problem: str = "", typed: dict[str, s
         may_suspend=access.may_suspend(person, agent) and not suspended,
         why_not_resume=access.why_not_resume(person, agent) if suspended else "",
         problem=problem,
-        typed=typed or {},
+        typed=kept or {},
     )

@@ -112,14 +112,15 @@ class AllowancePage:
     confirm_url: str = ""
 
 
-def row_of(allowance: Allowance, now: datetime) -> AllowanceRow:
-    """An allowance as lists show it."""
+def row_of(person: Viewer, allowance: Allowance, now: datetime) -> AllowanceRow:
+    """An allowance of `access.allowances_of` as lists show it to this person."""
     state = spending.state_of(allowance, now)
+    plain = access.reads_bounds(person, allowance)
     return AllowanceRow(
         url=reverse("allowance", args=[allowance.pk]),
         action=words.text(allowance.action),
         agent=allowance.agent.slug,
-        condition=words.text(allowance.condition, multiline=True),
+        condition=words.text(allowance.condition, multiline=True) if plain else words.MASKED,
         state=state,
         state_word=_state_words()[state],
         left=allowance.uses_left,
@@ -197,7 +198,7 @@ def new_page(
 
 
 def _tried(person: Viewer, condition: conditions.Condition, basis: Request) -> list[Tried]:
-    found = roster.filed_like(basis, TRIED)
+    found = roster.filed_like(person, basis, TRIED)
     versions = policies.versions(one.policy_id for one in found)
     return [
         Tried(
@@ -223,12 +224,13 @@ def one_page(
 ) -> AllowancePage:
     """One allowance as this person may see it; `problem` where a form was refused."""
     now = queries.clock()
-    row = row_of(allowance, now)
+    row = row_of(person, allowance, now)
+    plain = access.reads_bounds(person, allowance)
     agreements = spending.agreements_of([allowance.pk]).get(allowance.pk, [])
     ruling = allowances.ruling_for(allowance.basis)
     stands = spending.standing(ruling, agreements, owner_id=allowance.agent.owner_id)
     missing = _(" or ").join(stands.missing)
-    used = roster.uses_of(allowance, USES)
+    used = roster.uses_of(person, allowance, USES)
     versions = policies.versions(one.request.policy_id for one in used)
     agreed = any(one.person_id == person.user.pk for one in agreements)
     cannot = allowances.why_not_ahead(ruling) or allowances.why_not_agree(person, allowance.agent.owner_id, ruling)
@@ -242,12 +244,15 @@ def one_page(
         agent_url=reverse("agent", args=[allowance.agent.slug])
         if person.roles & access.SEES_AGENTS or allowance.agent.owner_id == person.user.pk
         else "",
-        basis_url=rows.url_of(allowance.basis_id),
-        free=_free(allowance),
+        basis_url=rows.url_of(allowance.basis_id) if roster.may_open(person, allowance.basis_id) else "",
+        free=_free(allowance) if plain else "",
         created_at=allowance.created_at,
         revoked=_revoked(allowance),
         revoked_at=allowance.revoked_at,
-        agreed=[Yes(words.name(one.person), one.at, words.text(one.rationale, multiline=True)) for one in agreements],
+        agreed=[
+            Yes(words.name(one.person), one.at, words.text(one.rationale, multiline=True) if plain else words.MASKED)
+            for one in agreements
+        ],
         missing=missing if row.state == "waiting" else "",
         unusable=unusable,
         uses=[
@@ -255,7 +260,11 @@ def one_page(
                 use.number,
                 use.at,
                 rows.url_of(use.request_id),
-                words.title(use.request, versions.get(use.request.policy_id), masked=not _open(person, allowance)),
+                words.title(
+                    use.request,
+                    versions.get(use.request.policy_id),
+                    masked=not access.entitled(person, use.request),
+                ),
                 use.request.grant.redeemed_at is not None,
             )
             for use in used
@@ -267,11 +276,6 @@ def one_page(
         values=values or {},
         confirm_url=_confirm_url(person, row.url) if confirm else "",
     )
-
-
-def _open(person: Viewer, allowance: Allowance) -> bool:
-    """Whether payloads are shown to this person: as `access.entitled` has it for each of its requests."""
-    return bool(person.teams & set(allowance.teams)) or allowance.agent.owner_id == person.user.pk
 
 
 def _free(allowance: Allowance) -> str:

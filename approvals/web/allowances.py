@@ -17,13 +17,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.sign_in import authentication_of
-from approvals import access, allowances, queries
+from approvals import access, allowances, queries, roster
 from approvals.access import Viewer
 from approvals.allowances import Wanted
 from approvals.errors import DecisionRefused, StepUpNeeded, Unfit
 from approvals.models import Request
-from approvals.web import allowance_page
-from approvals.web.doors import door, person_of, viewer_of
+from approvals.web import allowance_page, words
+from approvals.web.doors import asked, door, person_of, typed, viewer_of
 
 PAGE = 50
 
@@ -31,14 +31,18 @@ PAGE = 50
 @door
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    """GET /allowances/: those this person may see, newest first."""
+    """GET /allowances/: those this person may see, newest first; `?agent=` of one agent alone."""
     person = viewer_of(request)
-    found = access.allowances_of(person)
-    before = _uuid(request.GET.get("before", ""))
-    listed = list((found.filter(pk__lt=before) if before else found).order_by("-id")[: PAGE + 1])
+    agent = asked(request, "agent")
+    listed = roster.allowances(person, agent=agent, before=_uuid(asked(request, "before")), limit=PAGE + 1)
     now = queries.clock()
-    older = f"?{urlencode({'before': str(listed[PAGE - 1].pk)})}" if len(listed) > PAGE else ""
-    context = {"rows": [allowance_page.row_of(one, now) for one in listed[:PAGE]], "older_url": older}
+    narrowed = {"agent": agent} if agent else {}
+    older = f"?{urlencode({**narrowed, 'before': str(listed[PAGE - 1].pk)})}" if len(listed) > PAGE else ""
+    context = {
+        "rows": [allowance_page.row_of(person, one, now) for one in listed[:PAGE]],
+        "older_url": older,
+        "agent": words.text(agent[:50]),
+    }
     return render(request, "approvals/allowances.html", {"page": context})
 
 
@@ -58,7 +62,7 @@ def new(request: HttpRequest) -> HttpResponse:
         raise Http404  # an auditor reads masked pages, and a condition would spell the values out
     if request.method != "POST":
         return _form(request, person, basis, allowance_page.suggested(basis))
-    values = {name: _text(request, name) for name in ("condition", "uses", "hours", "rationale")}
+    values = {name: typed(request, name) for name in ("condition", "uses", "hours", "rationale")}
     if "try" in request.POST:
         return _form(request, person, basis, values)
     try:
@@ -100,7 +104,7 @@ def agree(request: HttpRequest, allowance_id: UUID) -> HttpResponse:
     """POST /allowances/<id>/agree/ `rationale`: 303 back, else 403, 409, 422 or 503 with the text kept."""
     person = viewer_of(request)
     access.allowance_to_see(person, allowance_id)
-    why = _text(request, "rationale")
+    why = typed(request, "rationale")
     try:
         allowances.agree(person=person_of(request), allowance_id=allowance_id, why=why, auth=authentication_of(request))
     except DecisionRefused as refused:
@@ -118,7 +122,12 @@ def revoke(request: HttpRequest, allowance_id: UUID) -> HttpResponse:
     if not access.may_revoke(person, access.allowance_to_see(person, allowance_id)):
         raise Http404
     try:
-        allowances.revoke(person=person_of(request), allowance_id=allowance_id, reason=_text(request, "reason"))
+        allowances.revoke(
+            person=person_of(request),
+            allowance_id=allowance_id,
+            reason=typed(request, "reason"),
+            auth=authentication_of(request),
+        )
     except DecisionRefused as refused:
         return _refused(request, person, allowance_id, refused, "reason")
     messages.success(request, _("Revoked. What was granted under it and not redeemed is void."))
@@ -130,11 +139,6 @@ def _uuid(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
-
-
-def _text(request: HttpRequest, name: str) -> str:
-    # PostgreSQL stores no NUL, and UTF-8 no half of a surrogate pair
-    return request.POST.get(name, "").replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def _number(text: str) -> int | None:
@@ -172,7 +176,7 @@ def _refused(
         access.allowance_to_see(person, allowance_id),
         problem=str(refused),
         problem_field=name,
-        values={name: _text(request, name)},
+        values={name: typed(request, name)},
         confirm=isinstance(refused, StepUpNeeded),
     )
     return render(request, "approvals/allowance.html", {"page": page}, status=refused.status)

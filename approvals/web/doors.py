@@ -60,6 +60,21 @@ def unavailable(request: HttpRequest) -> HttpResponse:
     return response
 
 
+def typed(request: HttpRequest, name: str) -> str:
+    """What a form's field says, as the database can store it."""
+    return storable(request.POST.get(name, ""))
+
+
+def asked(request: HttpRequest, name: str) -> str:
+    """What the address asks for by that name, as the database can be asked it."""
+    return storable(request.GET.get(name, ""))
+
+
+def storable(text: str) -> str:
+    """The text without NUL, which PostgreSQL stores nowhere, and without half surrogate pairs, which UTF-8 has not."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
+
+
 def milliseconds(moment: datetime) -> int:
     """Epoch milliseconds, as scripts count."""
     return int(moment.timestamp() * 1000)

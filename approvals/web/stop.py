@@ -23,7 +23,7 @@ from approvals import access
 from approvals.access import Viewer
 from approvals.display.visible import Runs
 from approvals.web import words
-from approvals.web.doors import door, person_of
+from approvals.web.doors import door, person_of, typed
 
 CONFIRM = "STOP"  # typed by hand, so that no stray click stops everything
 
@@ -61,19 +61,12 @@ def show(request: HttpRequest) -> HttpResponse:
     person = access.stopper(person_of(request))
     if request.method != "POST":
         return render(request, "approvals/stop.html", {"page": _page(person)})
-    reason, errors = _text(request, "reason"), {}
-    if not reason.strip():
-        errors["reason"] = _("Say why: everybody who works here will read it.")
-    elif len(reason.strip()) > stops.REASON_AT_MOST:
-        errors["reason"] = _("At most %(most)s characters.") % {"most": stops.REASON_AT_MOST}
-    if _text(request, "confirm").strip() != CONFIRM:
-        errors["confirm"] = _("Type %(word)s in capitals.") % {"word": CONFIRM}
-    if errors:
-        return _again(request, person, errors, status=422)
+    if typed(request, "confirm").strip() != CONFIRM:
+        return _again(request, person, {"confirm": _("Type %(word)s in capitals.") % {"word": CONFIRM}}, status=422)
     try:
-        stops.begin(by=person_of(request), reason=reason, auth=authentication_of(request))
+        stops.begin(by=person_of(request), reason=typed(request, "reason"), auth=authentication_of(request))
     except StopRefused as refused:
-        return _again(request, person, {"form": str(refused)}, status=409)
+        return _again(request, person, {refused.field or "form": str(refused)}, status=refused.status)
     messages.success(request, _("All agents are stopped. What was pending is being withdrawn."))
     return HttpResponseRedirect(reverse("stop"), status=303)
 
@@ -82,33 +75,28 @@ def show(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_POST
 def lift(request: HttpRequest) -> HttpResponse:
-    """POST /stop/lift/ `number`, `reason`: 303 back; 409 refused, as to the one who stopped them."""
+    """POST /stop/lift/ `number`, `reason`: 303 back; 409 refused, as to the one who stopped them, 422."""
     person = access.stopper(person_of(request))
-    number = _text(request, "number")
+    number = typed(request, "number")
     try:
         stops.lift(
             number=int(number) if number.isascii() and number.isdigit() and len(number) < 9 else 0,
             by=person_of(request),
-            reason=_text(request, "reason"),
+            reason=typed(request, "reason"),
             auth=authentication_of(request),
         )
     except StopRefused as refused:
-        return _again(request, person, {"lift_reason": str(refused)}, status=409)
+        return _again(request, person, {"lift_reason": str(refused)}, status=refused.status)
     messages.success(request, _("Agents may ask again. What was withdrawn does not come back."))
     return HttpResponseRedirect(reverse("stop"), status=303)
 
 
-def _text(request: HttpRequest, name: str) -> str:
-    # PostgreSQL stores no NUL, and UTF-8 no half of a surrogate pair
-    return request.POST.get(name, "").replace("\x00", "").encode("utf-8", "replace").decode()
-
-
 def _again(request: HttpRequest, person: Viewer, errors: dict[str, str], *, status: int) -> HttpResponse:
-    page = _page(person, errors=errors, typed={"reason": _text(request, "reason")})
+    page = _page(person, errors=errors, kept={"reason": typed(request, "reason")})
     return render(request, "approvals/stop.html", {"page": page}, status=status)
 
 
-def _page(person: Viewer, *, errors: dict[str, str] | None = None, typed: dict[str, str] | None = None) -> StopPage:
+def _page(person: Viewer, *, errors: dict[str, str] | None = None, kept: dict[str, str] | None = None) -> StopPage:
     found = stops.recent()
     holding = next((stop for stop in found if stop.lifted_at is None), None)
     why_not = ""
@@ -119,7 +107,7 @@ def _page(person: Viewer, *, errors: dict[str, str] | None = None, typed: dict[s
         before=[_row(stop) for stop in found if stop.lifted_at is not None],
         why_not_lift=why_not,
         errors=errors or {},
-        typed=typed or {},
+        typed=kept or {},
     )
 
 

@@ -64,7 +64,9 @@ def agree(cast: Cast, allowance: Allowance, by: str) -> Allowance:
 
 
 def revoke(cast: Cast, allowance: Allowance, by: str = "support1") -> Allowance:
-    return allowances.revoke(person=cast[by], allowance_id=allowance.pk, reason="No longer needed.")
+    return allowances.revoke(
+        person=cast[by], allowance_id=allowance.pk, reason="No longer needed.", auth=password_proof()
+    )
 
 
 def redeemer(cast: Cast, request: Request) -> Callable[[], Any]:

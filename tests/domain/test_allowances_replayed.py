@@ -38,7 +38,7 @@ def allowed(cast: Cast) -> Allowance:
 def test_uses_revocations_and_stops_replay_without_a_fault(cast: Cast) -> None:
     first = allowed(cast)
     file_request(cast)
-    allowances.revoke(person=cast["support1"], allowance_id=first.pk, reason="Enough.")
+    allowances.revoke(person=cast["support1"], allowance_id=first.pk, reason="Enough.", auth=password_proof())
     allowed(cast)
     file_request(cast)
     file_request(cast, "docs.read")

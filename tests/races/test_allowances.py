@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -13,10 +14,12 @@ from django.db import connection
 from agents.problems import Problem
 from approvals import allowances
 from approvals.allowances import Wanted
+from approvals.errors import EnoughAllowed, NotYours
 from approvals.models import Allowance, AllowanceUse, Grant, Request
-from tests.support import sealing
+from tests.support import sealing, services
 from tests.support.cast import Cast, file_request, make_cast, password_proof
-from tests.support.racing import race
+from tests.support.eventually import eventually
+from tests.support.racing import race, split
 
 WHY = "Parcels of that carrier are lost each week, small amounts."
 FIFTY = 50
@@ -65,7 +68,7 @@ def test_nothing_is_used_after_a_revocation_and_what_was_used_before_is_void(cas
     revoked_at: list[Any] = []
 
     def revoke() -> None:
-        allowances.revoke(person=cast["support2"], allowance_id=allowance.pk, reason="Enough.")
+        allowances.revoke(person=cast["support2"], allowance_id=allowance.pk, reason="Enough.", auth=password_proof())
         with connection.cursor() as cursor:
             cursor.execute("SELECT clock_timestamp()")
             revoked_at.append(cursor.fetchone()[0])
@@ -95,3 +98,58 @@ def test_two_of_finance_who_agree_at_once_bring_it_into_force_once(cast: Cast) -
     assert sum(1 for one in results if isinstance(one, Allowance)) == 1
     assert Allowance.objects.get(pk=allowance.pk).active_at is not None
     assert allowance.agreements.count() == 2
+
+
+def test_an_agreement_waits_for_a_deactivation_that_is_under_way_and_finds_it(cast: Cast) -> None:
+    basis = file_request(cast, parameters={"amount_cents": 20_000})
+    allowance = allowances.propose(
+        person=cast["finance1"],
+        request_id=basis.pk,
+        wanted=Wanted("context.parameters.amount_cents <= 20000", 5, 24, WHY),
+        auth=password_proof(),
+    )
+    outcome: list[object] = []
+
+    def agree() -> None:
+        try:
+            outcome.append(
+                allowances.agree(person=cast["finance2"], allowance_id=allowance.pk, why=WHY, auth=password_proof())
+            )
+        except Exception as error:
+            outcome.append(error)
+        finally:
+            connection.close()
+
+    agreeing = threading.Thread(target=agree)
+    with services.connection("app") as leaving:
+        with leaving.transaction():
+            leaving.execute("UPDATE accounts_user SET is_active = false WHERE id = %s", [cast["finance2"].pk])
+            agreeing.start()
+            eventually(lambda: outcome or _somebody_waits(), what="the agreement to wait or to end")
+        agreeing.join(30)
+    assert [type(one) for one in outcome] == [NotYours]
+    assert Allowance.objects.get(pk=allowance.pk).active_at is None
+
+
+def _somebody_waits() -> bool:
+    with services.connection("owner") as owner:
+        row = owner.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+    return bool(row and row[0])
+
+
+def test_of_many_proposed_at_once_no_more_than_twenty_are_open(cast: Cast) -> None:
+    basis = file_request(cast)
+
+    def one() -> Allowance:
+        return allowances.propose(
+            person=cast["support1"],
+            request_id=basis.pk,
+            wanted=Wanted("context.parameters.amount_cents <= 5000", 1, 24, WHY),
+            auth=password_proof(),
+        )
+
+    for _ in range(18):
+        one()
+    made, refused = split(race(*[one] * 8))
+    assert len(made) == 2
+    assert {type(error) for error in refused} <= {EnoughAllowed, Problem}
