@@ -313,7 +313,8 @@ def test_nothing_of_high_risk_is_allowed_ahead_while_the_log_is_not_live(transac
     assert not Allowance.objects.exists()
 
 
-def test_nobody_agrees_to_what_is_over(cast: Cast) -> None:
+def test_nobody_agrees_to_what_is_over_or_in_force(cast: Cast) -> None:
+    in_force = propose(cast)
     basis = file_request(cast, parameters={"amount_cents": 20_000})
     taken_back, ended = (propose(cast, by="finance1", basis=basis, condition=LARGE) for _ in range(2))
     revoke(cast, taken_back)
@@ -324,10 +325,10 @@ def test_nobody_agrees_to_what_is_over(cast: Cast) -> None:
             " ends_at = clock_timestamp() - interval '1 second' WHERE id = %s",
             [ended.pk],
         )
-    for over in (taken_back, ended):
+    for allowance, name in ((taken_back, "finance2"), (ended, "finance2"), (in_force, "support2")):
         with pytest.raises(AlreadyDecided):
-            agree(cast, over, "finance2")
-    assert not entries("allowance.granted")
+            agree(cast, allowance, name)
+    assert [leaf["subject"]["id"] for leaf in entries("allowance.granted")] == [str(in_force.pk)]
 
 
 def test_nobody_agrees_while_the_agent_is_suspended(cast: Cast) -> None:
