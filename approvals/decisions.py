@@ -254,6 +254,12 @@ def _approve_if_reached(request: Request, ruling: Ruling, now: datetime, auth: A
         reason=answers.APPROVED.reason,
         retry=None,
         valid_seconds=ruling.valid_seconds,
-        facts={"seats": [{"team": team, "person": person} for team, person in standing.seats]},
+        facts={
+            "seats": [{"team": team, "person": person} for team, person in standing.seats],
+            # What held at this moment: the stricter of the version frozen into the request and the one in force.
+            "quorum": ruling.quorum,
+            "people_floor": ruling.floor_people,
+            "stepup": access.asks_stepup(ruling),
+        },
         auth=auth,
     )

@@ -13,7 +13,7 @@ from django.contrib.postgres.search import SearchQuery
 from django.db.models import DateTimeField, Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
-from approvals import access, queries
+from approvals import access, listing, queries
 from approvals.access import Viewer
 from approvals.listing import DENIED_WITHIN, in_time, involved
 from approvals.models import Decision, Request
@@ -41,9 +41,9 @@ def denied_before(person: Viewer, request: Request) -> Request | None:
 
 
 def voided(request: Request) -> list[Decision]:
-    """The decisions on a request that no longer stand, oldest first, with their people; one query."""
-    rows = Decision.objects.filter(request=request, voided_at__isnull=False).select_related("person")
-    return list(rows.order_by("voided_at", "id"))
+    """The decisions on a request that no longer stand, oldest first, with what `listing.votes_of` brings; one query."""
+    rows = Decision.objects.filter(request=request, voided_at__isnull=False)
+    return list(listing.with_people(rows).order_by("voided_at", "id"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,7 @@ def withdraw_batch(request_ids: Sequence[UUID], *, by: Party, facts: Mapping[str
             "UPDATE approvals_request SET status = 'withdrawn', reason = %(reason)s, retry = %(retry)s,"
             " stop = %(stop)s, decided_at = clock_timestamp(), version = version + 1"
             " WHERE id = ANY(%(ids)s) AND status = 'pending' AND expires_at > clock_timestamp()"
-            " RETURNING id, action, risk",
+            " RETURNING id, action, standing_risk",
             {"reason": answer.reason, "retry": answer.retry, "stop": answer.stop, "ids": list(request_ids)},
         )
         moved = cursor.fetchall()

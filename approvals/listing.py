@@ -109,21 +109,21 @@ _LENDERS = """
 def votes_of(request_ids: Collection[UUID]) -> dict[UUID, list[Decision]]:
     """Standing decisions by request, oldest first, with their people, the teams these sit in now (`teams_now`), for
     whom they stand (`lenders_now`) and the seat they filled (`seat_team`, None while there is none); one query."""
-    teams = Membership.objects.filter(user=OuterRef("person")).values("team__slug")
-    rows = (
-        Decision.objects.filter(request__in=list(request_ids), voided_at__isnull=True)
-        .select_related("person")
-        .annotate(
-            teams_now=ArraySubquery(teams),
-            lenders_now=RawSQL(_LENDERS, [], output_field=JSONField()),  # noqa: S611 - a constant
-            seat_team=F("seat__team"),
-        )
-        .order_by("decided_at", "id")
-    )
+    rows = with_people(Decision.objects.filter(request__in=list(request_ids), voided_at__isnull=True))
     found: dict[UUID, list[Decision]] = {}
-    for vote in rows:
+    for vote in rows.order_by("decided_at", "id"):
         found.setdefault(vote.request_id, []).append(vote)
     return found
+
+
+def with_people(votes: QuerySet[Decision]) -> QuerySet[Decision]:
+    """Votes with what `votes_of` brings beside each."""
+    teams = Membership.objects.filter(user=OuterRef("person")).values("team__slug")
+    return votes.select_related("person").annotate(
+        teams_now=ArraySubquery(teams),
+        lenders_now=RawSQL(_LENDERS, [], output_field=JSONField()),  # noqa: S611 - a constant
+        seat_team=F("seat__team"),
+    )
 
 
 def lenders_of(vote: Decision) -> list[dict[str, Any]]:

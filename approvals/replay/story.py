@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from accounts.second_factor import COUNTS, FRESH
 from approvals import quorum
+from approvals.replay.allowed import AllowanceOf
 from approvals.states import FINAL, Status, transition_for
 from audit.leaves import Leaf
 
@@ -19,6 +21,8 @@ from audit.leaves import Leaf
 OwnerAt = Callable[[str, datetime], str | None]
 #: Whether a delegation ran at a moment.
 RanAt = Callable[[str, datetime], bool]
+#: A decision is checked by the clock a little before its entry has the time; no transaction of a verb lasts longer.
+CLOCK_APART = timedelta(seconds=5)
 
 
 @dataclass
@@ -30,44 +34,8 @@ class Vote:
     teams: frozenset[str]
     voided: bool = False
     at: datetime | None = None
+    proved: bool = True  # by a second factor, fresh then
     lenders: Sequence[Mapping[str, Any]] = ()  # `delegated_from`: whose seats it carried too
-
-
-@dataclass
-class Allowed:
-    """An allowance as its own entries tell it: who agreed to what, and from when to when it held."""
-
-    agent: str
-    action: str
-    uses: int
-    ends_at: datetime
-    people: dict[str, frozenset[str]] = field(default_factory=dict)  # person → teams they sat in then
-    granted_at: datetime | None = None
-    revoked_at: datetime | None = None
-    spent: set[int] = field(default_factory=set)  # the numbers of its uses that requests have told of
-
-
-#: The allowance of an id; None where the log knows none.
-AllowanceOf = Callable[[str], Allowed | None]
-
-
-def tell_allowance(leaves: Sequence[Leaf]) -> Allowed | None:
-    """An allowance from its leaves in the order of their ordinals."""
-    allowed: Allowed | None = None
-    for leaf in leaves:
-        if leaf.type == "allowance.proposed":
-            facts = leaf.facts
-            ends_at = datetime.fromisoformat(facts["ends_at"])
-            allowed = Allowed(facts["agent"], facts["action"], int(facts["uses"]), ends_at)
-        elif allowed is None:
-            return None
-        elif leaf.type == "allowance.agreed":
-            allowed.people[leaf.actor.id] = frozenset(leaf.facts["teams"])
-        elif leaf.type == "allowance.granted":
-            allowed.granted_at = leaf.at
-        elif leaf.type == "allowance.revoked":
-            allowed.revoked_at = allowed.revoked_at or leaf.at
-    return allowed
 
 
 @dataclass
@@ -83,6 +51,7 @@ class Story:
     decided_at: datetime | None = None
     asked: list[list[dict[str, Any]]] = field(default_factory=list)  # alternatives of {team, count}
     floor: int = 0
+    stepup: bool = False  # whether policy asked for a second factor
     edited: bool = False
     question: str | None = None  # the open one
     votes: dict[str, Vote] = field(default_factory=dict)
@@ -143,6 +112,7 @@ def _filed(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
     story.stands = status
     story.expires_at = datetime.fromisoformat(facts["expires_at"])
     story.asked, story.floor = facts["quorum"], facts["people_floor"]
+    story.stepup = _asks_stepup(facts)
     if status is Status.APPROVED and (story.asked or story.floor):
         story.fault("allowed without people where people were asked")
 
@@ -173,7 +143,9 @@ def _check_approval(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
     standing = [vote for vote in story.votes.values() if not vote.voided]
     if "allowance" in leaf.facts:
         standing = _agreed_ahead(story, leaf)
+    # The stricter of the version frozen at filing and the one in force: what held when it was approved.
     requirement = _requirement(leaf.facts.get("quorum", story.asked))
+    proof = story.stepup or _asks_stepup(leaf.facts)
     weighed = quorum.weigh(
         requirement,
         [
@@ -181,6 +153,7 @@ def _check_approval(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
                 person=vote.person,
                 teams=_fills(story, vote, vote.teams, requirement),
                 verdict="approve" if vote.verdict == "approve" else "reject",
+                barred="no-proof" if proof and vote.verdict == "approve" and not vote.proved else None,
                 owner=vote.person == owner,
                 stands_for=_stands_for(story, vote, requirement, owner),
             )
@@ -261,8 +234,25 @@ def _decided(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
     if any(vote.person == leaf.actor.id and not vote.voided for vote in story.votes.values()):
         story.fault("somebody decided twice")
     story.votes[facts["decision"]] = Vote(
-        leaf.actor.id, facts["verdict"], frozenset(facts["teams"]), at=leaf.at, lenders=facts.get("delegated_from", ())
+        leaf.actor.id,
+        facts["verdict"],
+        frozenset(facts["teams"]),
+        at=leaf.at,
+        proved=_proved(leaf),
+        lenders=facts.get("delegated_from", ()),
     )
+
+
+def _asks_stepup(facts: Mapping[str, Any]) -> bool:
+    return bool(facts.get("stepup")) or facts.get("risk") == "critical"
+
+
+def _proved(leaf: Leaf) -> bool:
+    auth = leaf.body["auth"]
+    if auth is None or auth["method"] not in COUNTS:
+        return False
+    age = leaf.at - datetime.fromisoformat(auth["at"])
+    return timedelta() <= age < FRESH + CLOCK_APART
 
 
 def _void(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
@@ -287,6 +277,7 @@ def _amended(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:
         story.fault("an edit that asks nobody")
     story.edited = True
     story.asked, story.floor = leaf.facts["quorum"], leaf.facts["people_floor"]
+    story.stepup = _asks_stepup(leaf.facts)
 
 
 def _asked(story: Story, leaf: Leaf, owner_at: OwnerAt) -> None:

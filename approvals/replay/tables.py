@@ -14,7 +14,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from approvals.replay.story import Allowed, Story, tell, tell_allowance
+from approvals.replay.allowed import Allowed, tell_allowance
+from approvals.replay.story import Story, tell
 from audit.leaves import Leaf, parse
 
 CHUNK = 1_000

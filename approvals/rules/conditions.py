@@ -15,7 +15,7 @@ from typing import Any
 
 import cedarpy
 
-from approvals.rules import cedar_schema, values
+from approvals.rules import cedar_schema, nesting, values
 from approvals.rules import schema as schemas
 from approvals.rules.catalogue import Action
 from approvals.rules.values import JSON
@@ -23,6 +23,7 @@ from approvals.rules.values import JSON
 LENGTH_AT_MOST = 2_000
 _MAY_READ = ("parameters", "resource", "lengths")  # of the context; the rest changes without the request changing
 _NOBODY_MEANS = "\U000e0001 nobody means this"
+_TOO_DEEP = "It nests too deep, or has too many parts: bound it more plainly."
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WORDS = frozenset({"true", "false", "if", "then", "else", "in", "is", "like", "has"})
 
@@ -58,8 +59,17 @@ def read(text: str, action: Action) -> Condition:
         raise BadCondition(f"At most {LENGTH_AT_MOST:,} characters.")
     if not text.strip():
         raise BadCondition("Say what it is bounded to, as in context.parameters.amount_cents <= 5000.")
+    if nesting.depth(text) > nesting.DEPTH_AT_MOST or nesting.parts(text) > nesting.PARTS_AT_MOST:
+        raise BadCondition(_TOO_DEEP)
     if any(not (character.isprintable() or character == "\n") for character in text):
         raise BadCondition("There is a character in it that cannot be seen.")
+    try:
+        return _read(text, action)
+    except RecursionError as error:
+        raise BadCondition(_TOO_DEEP) from error
+
+
+def _read(text: str, action: Action) -> Condition:
     body = _expression(text)
     _refuse_other_reads(body)
     problems = _misfits(text, action)

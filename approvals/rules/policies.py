@@ -14,6 +14,7 @@ from typing import Any
 
 import cedarpy
 
+from approvals.rules import nesting
 from approvals.rules.annotations import ForbidTerms, PermitTerms, read
 from approvals.rules.cedar_schema import LEVELS, attributes_of
 
@@ -70,9 +71,12 @@ def read_policies(
     problems: list[str] = []
     bodies: list[tuple[str, Mapping[str, Any]]] = []
     for name, text in sorted(files.items()):
+        if nesting.depth(text) > nesting.DEPTH_AT_MOST:
+            problems.append(f"{name}: brackets nest deeper than {nesting.DEPTH_AT_MOST}")
+            continue
         try:
             parsed = json.loads(cedarpy.policies_to_json_str(text))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             problems.append(f"{name}: {error}")
             continue
         if parsed["templates"] or parsed["templateLinks"]:

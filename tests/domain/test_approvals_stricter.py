@@ -19,6 +19,7 @@ from agents.problems import Problem
 from approvals import grants, policies, queries
 from approvals.errors import NotYours, StepUpNeeded, TooLate
 from approvals.models import Decision, Request
+from approvals.replay.tables import replay
 from approvals.transactions import Guarded, time_limited
 from audit.types import EntryType
 from tests.support import sealing
@@ -172,3 +173,15 @@ def test_a_list_of_pending_requests_does_not_wade_through_the_overdue(
     with django_assert_max_num_queries(6):
         answer = client.get("/api/v1/requests?status=pending&limit=1")
     assert answer.json() == {"results": [], "next": None}
+
+
+def test_the_entry_of_an_approval_says_what_was_asked_when_it_was_given(cast: Cast) -> None:
+    request = file_request(cast)
+    activate(SMALL, '@id("refund-small")\n@require("2 of support")\n@stepup("true")\n@risk("high")')
+    with sealing.running():
+        decide(request, cast["support1"], auth=totp_proof())
+        decide(request, cast["support2"], auth=totp_proof())
+    (facts,) = (leaf["facts"] for leaf in entries("request.approved"))
+    assert facts["quorum"] == [[{"team": "support", "count": 2}]]
+    assert (facts["people_floor"], facts["stepup"], facts["risk"]) == (1, True, "medium")
+    assert replay().faults == []

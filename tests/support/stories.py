@@ -31,9 +31,9 @@ def leaves(*told: Told) -> list[Leaf]:
                 subject=REQUEST,
                 ordinal=ordinal,
                 previous=None,
-                auth=None,
+                auth=facts.get("auth"),
                 digests={},
-                facts=facts,
+                facts={name: value for name, value in facts.items() if name != "auth"},
                 commitments={},
             )
         )
@@ -62,6 +62,19 @@ def filed(
 def voted(name: str, verdict: str = "approve", *, team: str = "finance", at: float = 1) -> Told:
     facts = {"decision": f"of {name} at {at}", "verdict": verdict, "teams": [team]}
     return ("decision.recorded", person(name), facts, at)
+
+
+def proved(name: str, *, method: str = "mfa:totp", age: float = 1, at: float = 1) -> Told:
+    """A vote by somebody who confirmed with that method so many minutes before."""
+    kind, actor, facts, _ = voted(name, at=at)
+    when = (BEGAN + timedelta(minutes=at - age)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return (kind, actor, {**facts, "auth": {"method": method, "at": when, "assertion": None}}, at)
+
+
+def asking(told: Told, **more: Any) -> Told:
+    """The same, with more facts."""
+    kind, actor, facts, at = told
+    return (kind, actor, {**facts, **more}, at)
 
 
 def voided(name: str, *, of: float = 1, at: float = 2) -> Told:

@@ -18,10 +18,12 @@ from tests.support.stories import (
     answered,
     approved,
     asked,
+    asking,
     ended,
     filed,
     granted,
     leaves,
+    proved,
     redeemed,
     voided,
     voted,
@@ -117,3 +119,37 @@ def test_what_policy_allowed_without_people_has_its_grant_and_no_quorum() -> Non
     assert tell(REQUEST.id, leaves(*allowed), lambda agent, at: None).stands is Status.APPROVED
     asked = ("request.filed", HELPDESK, {**facts, "people_floor": 1}, 0.0)
     assert faults(asked, *allowed[1:]) == ["allowed without people where people were asked"]
+
+
+CRITICAL = asking(filed(floor=2), stepup=True, risk="critical")
+CONFIRMED = (proved("fina"), proved("finn"))
+
+
+def test_where_a_second_factor_was_asked_votes_with_a_fresh_one_approve() -> None:
+    assert faults(CRITICAL, *CONFIRMED, granted(), approved(*SEATS)) == []
+    assert faults(filed(), *BOTH, granted(), approved(*SEATS)) == []  # and where it was not, any do
+
+
+@pytest.mark.parametrize(
+    "vote",
+    [
+        voted("finn"),  # without any proof
+        proved("finn", method="password"),
+        proved("finn", method="mfa:recovery_codes"),
+        proved("finn", age=5.2),
+        proved("finn", age=-1),  # dated after the vote
+    ],
+)
+def test_a_vote_without_a_fresh_second_factor_does_not_count_where_one_was_asked(vote: Told) -> None:
+    found = faults(CRITICAL, proved("fina"), vote, granted(), approved(*SEATS))
+    assert "approved without its quorum: 1 more of finance" in found
+    for end in ({"stepup": True}, {"risk": "critical"}):  # asked by the policy in force at the end alone
+        assert faults(filed(), proved("fina"), vote, granted(), asking(approved(*SEATS), **end)) != []
+
+
+def test_the_stricter_quorum_that_held_at_the_end_is_what_is_weighed() -> None:
+    three = [[{"team": "finance", "count": 3}]]
+    found = faults(filed(), *BOTH, granted(), asking(approved(*SEATS), quorum=three, people_floor=1))
+    assert found == ["approved without its quorum: 1 more of finance"]
+    found = faults(filed(), *BOTH, granted(), asking(approved(*SEATS), people_floor=3))
+    assert found == ["approved without its quorum: 1 more person"]

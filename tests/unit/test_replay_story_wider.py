@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from approvals.replay.story import Allowed, Story, tell, tell_allowance
+from approvals.replay.allowed import Allowed, tell_allowance
+from approvals.replay.story import Story, tell
 from approvals.states import Status
 from tests.support.stories import (
     BEGAN,
@@ -114,14 +115,6 @@ def test_what_policy_allowed_moves_no_further() -> None:
 def test_nothing_is_made_of_entries_before_the_filing() -> None:
     found = story(voted("fina"), filed(), ended("withdrawn", 1))
     assert (found.stands, found.faults) == (None, ["decision.recorded before it was filed"])
-
-
-def test_a_stricter_quorum_or_floor_in_the_approval_is_what_it_is_weighed_by() -> None:
-    kind, actor, facts, at = approved(*SEATS)
-    stricter = {**facts, "quorum": [[{"team": "finance", "count": 3}]]}
-    assert has("approved without its quorum: 1 more of finance", faults(*ALIVE[:-1], (kind, actor, stricter, at)))
-    more_people = {**facts, "people_floor": 3}
-    assert has("approved without its quorum: 1 more person", faults(*ALIVE[:-1], (kind, actor, more_people, at)))
 
 
 def test_an_edit_brings_its_own_floor() -> None:

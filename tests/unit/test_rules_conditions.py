@@ -115,3 +115,28 @@ def test_what_is_suggested_for_a_request_is_a_condition_it_falls_under(resource:
     condition = conditions.read(text, REFUND)
     assert condition.holds(agent="helpdesk", resource=resource, parameters=given)
     assert not condition.holds(agent="helpdesk", resource=resource, parameters={**given, "amount_cents": 4201})
+
+
+BOUND = "context.parameters.amount_cents <= 1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 950 + BOUND + ")" * 950,  # this one ended the whole process
+        "[" * 950 + "1" + "]" * 950 + " == 1 && " + BOUND,
+        "!(" * 600 + BOUND + ")" * 600,
+        "context.parameters" + ".a" * 900,
+        '"' + "(" * 65 + '" == "" || ' + BOUND,
+    ],
+    ids=lambda text: str(text)[:20],
+)
+def test_what_nests_too_deep_is_refused_before_the_parser_reads_it(text: str) -> None:
+    with pytest.raises(conditions.BadCondition):
+        conditions.read(text[: conditions.LENGTH_AT_MOST], REFUND)
+
+
+def test_brackets_that_somebody_might_write_are_read() -> None:
+    assert conditions.read("(" * 20 + BOUND + ")" * 20, REFUND).text
+    many = " || ".join(f"context.parameters.amount_cents == {number}" for number in range(1, 40))
+    assert conditions.read(f"({many}) && {BOUND}", REFUND).text

@@ -222,3 +222,16 @@ class TestVersions:
 
     def test_levels_in_policies_are_those_the_schema_knows(self) -> None:
         assert cedar_schema.LEVELS == ("1", "2", "3")
+
+
+@pytest.mark.parametrize("text", ["(" * 3_000 + "true" + ")" * 3_000, "[" * 3_000 + "1" + "]" * 3_000 + " == 1"])
+def test_a_file_that_nests_too_deep_is_a_problem_and_not_the_end_of_the_process(text: str) -> None:
+    assert problems(a=f"{ONE} permit (principal, action, resource) when {{ {text} }};") == [
+        "a.cedar: brackets nest deeper than 64"
+    ]
+
+
+def test_a_chain_too_long_to_walk_is_a_problem() -> None:
+    chain = "context" + ".a" * 5_000
+    (said,) = problems(a=f"{ONE} permit (principal, action, resource) when {{ {chain} == 1 }};")
+    assert "recursion" in said
