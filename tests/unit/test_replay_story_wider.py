@@ -22,6 +22,7 @@ from tests.support.stories import (
     Told,
     amended,
     approved,
+    asking,
     ended,
     filed,
     granted,
@@ -92,6 +93,11 @@ def test_what_policy_blocked_at_filing_says_so_once() -> None:
         ((filed(quorum=(), floor=0), granted(), approved()), "approved without its quorum: 1 more person"),
         ((filed(quorum=(), status="approved"), granted(0)), "allowed without people where people were asked"),
         ((filed(floor=0, status="approved"), granted(0)), "allowed without people where people were asked"),
+        ((filed(status="rejected"), ended("rejected", 0)), "rejected became rejected"),
+        (
+            (filed(quorum=((("finance", 1),),)), voted("fina"), voted("finn", "reject"), granted(), approved(SEATS[0])),
+            "approved without its quorum: somebody rejected it",
+        ),
         (
             (filed(quorum=((("finance", 1),),)), voted("fina"), voted("finn", "reject"), approved(SEATS[1])),
             "a seat of finance was filled by who had no vote for it",
@@ -122,6 +128,12 @@ def test_an_edit_brings_its_own_floor() -> None:
     edited = (kind, actor, {**facts, "people_floor": 2}, at)
     told = (filed(), edited, voted("fina", team="support", at=2), granted(), approved(("support", "fina")))
     assert has("approved without its quorum: 1 more person", faults(*told))
+
+
+def test_an_edit_asks_for_a_second_factor_of_its_own() -> None:
+    told = (voted("fina", team="support", at=2), granted(), approved(("support", "fina")))
+    assert faults(filed(), amended(), *told) == []
+    assert has("approved without its quorum", faults(filed(), asking(amended(), stepup=True), *told))
 
 
 # ---- escalations
@@ -229,6 +241,7 @@ def test_what_was_agreed_to_ahead_is_approved_without_a_vote(told: tuple[Told, .
     [
         ((), 3, "approved under an allowance that nobody proposed"),
         (AGREED, 3, "approved under an allowance that nobody proposed"),
+        ((agreed("fina"), *HELD), 3, "approved under an allowance that nobody proposed"),
         ((proposed(agent="another"), *HELD[1:]), 3, "approved under an allowance for something else"),
         ((proposed(action="email.send"), *HELD[1:]), 3, "approved under an allowance for something else"),
         ((proposed(), *AGREED), 3, "approved under an allowance that did not hold"),
