@@ -19,6 +19,11 @@ from tests.support.cast import SETTING_UP, Cast, file_request, make_cast, passwo
 
 SMALL = "context.parameters.amount_cents <= 5000"
 BEYOND = {"amount_cents": 5001, "currency": "USD"}  # one of support decides it, and no allowance here is for it
+EDITED = (
+    "amended_text = '{}', amended_digest = 'x', amended_ruling = '{}', amended_people_floor = 0, amended_risk = risk,"
+    " amended_risk_unknown = false, amended_quorum = quorum, amended_teams = teams, amended_at = now(),"
+    " amended_by_id = (SELECT id FROM accounts_user LIMIT 1)"
+)
 WHY = "Parcels of that carrier are lost each week, small amounts."
 
 
@@ -104,6 +109,7 @@ def test_its_seats_are_filled_by_those_who_agreed_each_once(app: psycopg.Connect
         """quorum = '[[{"team": "support", "count": 2}]]'""",
         """quorum = '[[{"team": "finance", "count": 1}]]'""",
         "action = 'email.send'",
+        EDITED,
     ],
 )
 def test_it_stands_in_for_nothing_stricter(app: psycopg.Connection, cast: Cast, stricter: str) -> None:
