@@ -1,7 +1,8 @@
 """How a change of people's rights is held: one at a time, limited in time, by an administrator who is one still.
 
-What is changed is the verbs'. Every lock that changes of rights take is taken here, in one order: all of them, then the
-person. A decision locks its person likewise, before its request (`hold_active`), so none overtakes a deactivation.
+What is changed is the verbs'. The locks of changes of rights are taken in one order, of which this room holds the first
+and the third: all of them, the row of the change or line, the person, their links, requests (ADR 0016). A decision
+holds its person likewise, before its request (`hold_active`), so none overtakes a deactivation.
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 
 from accounts.models import Role, User
 from accounts.people import person_party, teams_and_roles_of
 from audit.entries import Authentication, Party
+from audit.limits import clock, limited
 
-_LIMIT_MS = 5000
+_WHOLE_SECONDS = 30  # a deactivation voids every open vote of its person; its statements have the usual limit
 _ALL_RIGHTS = 0x636F_7269  # the advisory lock of changes of rights: 'cori'
 
 
 class Refused(Exception):
-    """A change of rights that is not made; the sentence says why, `field` what on the form it is about."""
+    """What a person asked for and is not done; the sentence says why, `field` what on the form it is about."""
 
     def __init__(self, sentence: str, field: str = "") -> None:
         super().__init__(sentence)
@@ -58,14 +60,10 @@ def one_at_a_time() -> Iterator[datetime]:
     Changes of rights are rare, and each rests on what others hold ("never without an administrator"), which no row
     lock covers.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('lock_timeout', %(ms)s, true), set_config('statement_timeout', %(ms)s, true)",
-            {"ms": str(_LIMIT_MS)},
-        )
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ALL_RIGHTS])
-        cursor.execute("SELECT clock_timestamp()")
-        yield cursor.fetchone()[0]
+    with limited(whole_seconds=_WHOLE_SECONDS):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ALL_RIGHTS])
+        yield clock()
 
 
 @contextmanager
@@ -78,8 +76,9 @@ def changing(by: Acting) -> Iterator[datetime]:
 
 
 def locked(person_id: UUID) -> User:
-    """The person, whose row nobody else may change or rely on until this transaction ends."""
-    return User.objects.select_for_update().get(pk=person_id)
+    """The person, whose row nobody else may change until this transaction ends, nor hold active to decide by. Rows that
+    name them may be written meanwhile: a stop waits for nobody."""
+    return User.objects.select_for_update(no_key=True).get(pk=person_id)
 
 
 def hold_active(person: User) -> None:

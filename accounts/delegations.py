@@ -12,26 +12,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce, Least, Now
 
 from accounts.absence import LONGEST, REASON_AT_MOST, Delegation
+from accounts.acting import Acting, Refused, one_at_a_time
 from accounts.models import Role, User
 from accounts.people import person_party, teams_and_roles_of
 from audit.canonical import timestamp
-from audit.entries import Draft, Party, Personal, record
+from audit.entries import Authentication, Draft, Party, Personal, record
+from audit.limits import clock
 from audit.types import EntryType
 
 AHEAD_AT_MOST = timedelta(days=90)
-
-
-class Refused(ValueError):
-    """The delegation may not be; the message says why, `field` whose fault it is (`delegate`, `starts_at`, …)."""
-
-    def __init__(self, field: str, why: str) -> None:
-        super().__init__(why)
-        self.field = field
 
 
 # ---- who holds whose seats
@@ -137,76 +131,88 @@ def closes_a_circle(new: Span, others: Iterable[Span]) -> bool:
     return reaches(new.delegate, new.starts_at, new.ends_at, frozenset())
 
 
-@transaction.atomic
 def name(
-    *, by: User, delegator: User, delegate: User, starts_at: datetime | None, ends_at: datetime, reason: str
+    *,
+    by: User,
+    delegator: User,
+    delegate: User,
+    starts_at: datetime | None,
+    ends_at: datetime,
+    reason: str,
+    auth: Authentication | None = None,
 ) -> Delegation:
     """Let `delegate` hold the seats of `delegator` for a period; without `starts_at` from now on.
 
     People name their own delegate; an administrator may name one for somebody else, and not themselves. Raises
-    `Refused`.
+    `Refused`. Changes of rights are made one after another: a circle, or a second delegate, may close from either side,
+    and one of the two may be leaving.
     """
-    now = _alone()
-    starts_at = max(starts_at or now, now)
     reason = reason.strip()
-    _refuse_people(by, delegator, delegate)
-    _refuse_period(starts_at, ends_at, now)
-    if not reason:
-        raise Refused("reason", "Say why: colleagues and auditors read it.")
-    if len(reason) > REASON_AT_MOST:
-        raise Refused("reason", f"Say it in {REASON_AT_MOST} characters or fewer.")
-    _refuse_others(Span(delegator.pk, delegate.pk, starts_at, ends_at))
-    made = Delegation(
-        delegator=delegator, delegate=delegate, starts_at=starts_at, ends_at=ends_at, reason=reason, named_by=by
-    )
-    made.save(force_insert=True)
-    record(
-        Draft(
-            type=EntryType.DELEGATION_MADE,
-            actor=person_party(by),
-            subject=Party("delegation", str(made.pk)),
-            facts={
-                "delegator": str(delegator.pk),
-                "delegate": str(delegate.pk),
-                "starts_at": timestamp(starts_at),
-                "ends_at": timestamp(ends_at),
-            },
-            personal={"reason": Personal(reason)},
+    with one_at_a_time() as now:
+        starts_at = max(starts_at or now, now)
+        _refuse_people(by, delegator, delegate)
+        _refuse_period(starts_at, ends_at, now)
+        if not reason:
+            raise Refused("Say why: colleagues and auditors read it.", "reason")
+        if len(reason) > REASON_AT_MOST:
+            raise Refused(f"Say it in {REASON_AT_MOST} characters or fewer.", "reason")
+        _refuse_others(Span(delegator.pk, delegate.pk, starts_at, ends_at))
+        made = Delegation(
+            delegator=delegator, delegate=delegate, starts_at=starts_at, ends_at=ends_at, reason=reason, named_by=by
         )
-    )
-    return made
+        made.save(force_insert=True)
+        record(
+            Draft(
+                type=EntryType.DELEGATION_MADE,
+                actor=person_party(by),
+                subject=Party("delegation", str(made.pk)),
+                facts={
+                    "delegator": str(delegator.pk),
+                    "delegate": str(delegate.pk),
+                    "starts_at": timestamp(starts_at),
+                    "ends_at": timestamp(ends_at),
+                },
+                personal={"reason": Personal(reason)},
+                auth=auth,
+            )
+        )
+        return made
 
 
-@transaction.atomic
-def end(*, by: User, delegation_id: UUID) -> Delegation:
+def end(*, by: User, delegation_id: UUID, auth: Authentication | None = None) -> Delegation:
     """End a delegation at once: the delegator, or an administrator. Raises `Refused`, `Delegation.DoesNotExist`."""
-    now = _alone()
-    found = Delegation.objects.select_related("delegator", "delegate").get(pk=delegation_id)
-    if by.pk != found.delegator_id and not _is_administrator(by):
-        raise Delegation.DoesNotExist
-    if found.until <= now:
-        raise Refused("form", "This delegation has ended already.")
+    with one_at_a_time() as now:
+        found = Delegation.objects.select_related("delegator", "delegate").get(pk=delegation_id)
+        if by.pk != found.delegator_id and not _is_administrator(by):
+            raise Delegation.DoesNotExist
+        if found.until <= now:
+            raise Refused("This delegation has ended already.")
+        _end(found, by, now, auth)
+        return found
+
+
+def end_all_of(by: Acting, person: User, why: str) -> None:
+    """End what this person has given and holds, running or planned, inside the caller's change of rights: `why` is
+    told in the entries. What has ended does not come back with them."""
+    now = clock()
+    for given_or_held in of(person):
+        for found in given_or_held:
+            _end(found, by.person, now, by.auth, why=why)
+
+
+def _end(found: Delegation, by: User, now: datetime, auth: Authentication | None, *, why: str = "") -> None:
     found.ended_at, found.ended_by = now, by
     found.save(update_fields=["ended_at", "ended_by"])
+    told = {"why": why} if why else {}
     record(
         Draft(
             type=EntryType.DELEGATION_ENDED,
             actor=person_party(by),
             subject=Party("delegation", str(found.pk)),
-            facts={"delegator": str(found.delegator_id), "delegate": str(found.delegate_id)},
+            facts={"delegator": str(found.delegator_id), "delegate": str(found.delegate_id), **told},
+            auth=auth,
         )
     )
-    return found
-
-
-def _alone() -> datetime:
-    """Delegations are named one after another: a circle, or a second delegate, may close from either side. The
-    database's clock once it is our turn."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('accounts.delegations', 0))")
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-        return now
 
 
 def _is_administrator(person: User) -> bool:
@@ -216,25 +222,25 @@ def _is_administrator(person: User) -> bool:
 def _refuse_people(by: User, delegator: User, delegate: User) -> None:
     if by.pk != delegator.pk:
         if not _is_administrator(by):
-            raise Refused("delegator", "Only an administrator names a delegate for somebody else.")
+            raise Refused("Only an administrator names a delegate for somebody else.", "delegator")
         if by.pk == delegate.pk:
-            raise Refused("delegate", "Nobody gives themselves the seats of somebody else: ask another administrator.")
+            raise Refused("Nobody gives themselves the seats of somebody else: ask another administrator.", "delegate")
     if delegator.pk == delegate.pk:
-        raise Refused("delegate", "Nobody stands for themselves.")
+        raise Refused("Nobody stands for themselves.", "delegate")
     active = set(User.objects.filter(pk__in=[delegator.pk, delegate.pk], is_active=True).values_list("pk", flat=True))
     if delegator.pk not in active:
-        raise Refused("delegator", "This account is not active.")
+        raise Refused("This account is not active.", "delegator")
     if delegate.pk not in active:
-        raise Refused("delegate", "This account is not active.")
+        raise Refused("This account is not active.", "delegate")
 
 
 def _refuse_period(starts_at: datetime, ends_at: datetime, now: datetime) -> None:
     if ends_at <= starts_at:
-        raise Refused("ends_at", "It ends before it begins." if ends_at > now else "It ends in the past.")
+        raise Refused("It ends before it begins." if ends_at > now else "It ends in the past.", "ends_at")
     if ends_at - starts_at > LONGEST:
-        raise Refused("ends_at", f"A delegation lasts {LONGEST.days} days at most.")
+        raise Refused(f"A delegation lasts {LONGEST.days} days at most.", "ends_at")
     if starts_at - now > AHEAD_AT_MOST:
-        raise Refused("starts_at", f"It begins within {AHEAD_AT_MOST.days} days.")
+        raise Refused(f"It begins within {AHEAD_AT_MOST.days} days.", "starts_at")
 
 
 def _refuse_others(new: Span) -> None:
@@ -244,9 +250,9 @@ def _refuse_others(new: Span) -> None:
     )
     others = [Span(*row) for row in rows.values_list("delegator_id", "delegate_id", "starts_at", "until_then")]
     if any(other.delegator == new.delegator for other in others):
-        raise Refused("starts_at", "There is a delegate for a part of that time already; end that first.")
+        raise Refused("There is a delegate for a part of that time already; end that first.", "starts_at")
     if closes_a_circle(new, others):
-        raise Refused("delegate", "That would close a circle: their own seats are passed on, and come back to you.")
+        raise Refused("That would close a circle: their own seats are passed on, and come back to you.", "delegate")
 
 
 # ---- for pages
@@ -271,8 +277,3 @@ def colleagues(person: User, limit: int = 500) -> list[str]:
     """Addresses of active people, to choose a delegate from; one query."""
     rows = User.objects.filter(is_active=True).exclude(pk=person.pk).order_by("email")
     return list(rows.values_list("email", flat=True)[:limit])
-
-
-def person_at(address: str) -> User | None:
-    """The person with this address, in any case."""
-    return User.objects.filter(email__iexact=address.strip()).first()

@@ -12,9 +12,10 @@ from uuid import UUID
 from django.db.models import F
 from django.db.models.functions import Now
 
-from accounts import membership, people
+from accounts import delegations, membership, people
 from accounts.acting import Acting, Refused, changing, locked
 from accounts.models import TWO_PEOPLE, Invitation, RightsChange, Role, RoleGrant, User
+from accounts.rights import UNUSED
 from audit.commitments import JSON
 from audit.entries import Draft, record
 from audit.types import EntryType
@@ -46,7 +47,7 @@ def carry_out(by: Acting, person: User, reason: str, *, facts: Mapping[str, JSON
     person.save(update_fields=["is_active", "sessions_epoch"])
     person.refresh_from_db(fields=["sessions_epoch"])
     _take_everything(by, person, "deactivated")
-    Invitation.objects.filter(person=person, accepted_at__isnull=True, voided_at__isnull=True).update(voided_at=Now())
+    Invitation.objects.filter(UNUSED, person=person).update(voided_at=Now())
     _lapse_changes_of(by, person)
     record(
         Draft(
@@ -65,6 +66,7 @@ def _take_everything(by: Acting, person: User, reason: str) -> None:
     membership.take_all(by, person, reason)
     for grant in RoleGrant.objects.filter(user=person).order_by("role"):
         people.take_role(by=by.party, user=person, role=Role(grant.role), reason=reason, auth=by.auth)
+    delegations.end_all_of(by, person, reason)
 
 
 def _lapse_changes_of(by: Acting, person: User) -> None:

@@ -6,8 +6,9 @@ the relation's name: agents are a floor above.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from allauth.mfa.models import Authenticator
@@ -18,10 +19,34 @@ from django.db.models.functions import Lower, Now
 from accounts.models import AccessLine, AccessReview, Invitation, RightsChange, Role, RoleGrant, Team, User
 from accounts.people import teams_and_roles_of
 from accounts.reviews import due
+from accounts.rights import GOOD
 
+AT_MOST = 100  # rows of one list on a page
 READERS = frozenset({Role.ADMINISTRATOR, Role.AUDITOR, Role.LEADERSHIP})
 _LIVE = Q(expires_at__isnull=True) | Q(expires_at__gt=Now())
 _FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+
+
+T = TypeVar("T")
+
+
+class Some(list[T]):
+    """The first rows of a list, and how many `more` there are."""
+
+    def __init__(self, rows: Iterable[T], more: int = 0) -> None:
+        super().__init__(rows)
+        self.more = more
+
+    @property
+    def whole(self) -> int:
+        """How many there are in all."""
+        return len(self) + self.more
+
+
+def _first(rows: QuerySet[Any]) -> Some[Any]:
+    """As many as a page shows; one query more where there are others."""
+    found = list(rows[: AT_MOST + 1])
+    return Some(found[:AT_MOST], rows.count() - AT_MOST if len(found) > AT_MOST else 0)
 
 
 @dataclass(frozen=True)
@@ -48,9 +73,7 @@ def _people() -> QuerySet[User]:
     teams = Team.objects.filter(memberships__user=OuterRef("pk")).order_by("slug").values("slug")
     roles = RoleGrant.objects.filter(_LIVE, user=OuterRef("pk")).order_by("role").values("role")
     owned = User.objects.filter(pk=OuterRef("pk"), agents__isnull=False).order_by("agents__slug")
-    links = Invitation.objects.filter(
-        person=OuterRef("pk"), accepted_at__isnull=True, voided_at__isnull=True, expires_at__gt=Now()
-    )
+    links = Invitation.objects.filter(GOOD, person=OuterRef("pk"))
     return User.objects.annotate(
         team_slugs=ArraySubquery(teams),
         role_names=ArraySubquery(roles),
@@ -73,17 +96,22 @@ def _entry(row: Any) -> Entry:
 
 def page_of_people(*, words: str = "", state: str = "", after: UUID | None = None, limit: int) -> list[Entry]:
     """People by name, from after that person; `words` in name or address, `state` as `Entry` has it."""
-    rows = _people().annotate(by_name=Lower("name")).order_by("by_name", "pk")
+    rows = _by_name(_people(), after)
     if words:
         rows = rows.filter(Q(name__icontains=words) | Q(email__icontains=words))
     if state == "deactivated":
         rows = rows.filter(is_active=False)
     elif state:
         rows = rows.filter(is_active=True, last_login__isnull=state == "invited")
-    anchor = User.objects.filter(pk=after).values_list(Lower("name"), flat=True).first() if after else None
-    if anchor is not None:
-        rows = rows.filter(Q(by_name__gt=anchor) | Q(by_name=anchor, pk__gt=after))
     return [_entry(row) for row in rows[:limit]]
+
+
+def _by_name(people: QuerySet[User], after: UUID | None) -> QuerySet[Any]:
+    rows = people.annotate(by_name=Lower("name")).order_by("by_name", "pk")
+    anchor = User.objects.filter(pk=after).values_list(Lower("name"), flat=True).first() if after else None
+    if anchor is None:
+        return rows
+    return rows.filter(Q(by_name__gt=anchor) | Q(by_name=anchor, pk__gt=after))
 
 
 def person(person_id: UUID) -> Entry | None:
@@ -94,7 +122,7 @@ def person(person_id: UUID) -> Entry | None:
 
 def by_email(email: str) -> User | None:
     """The person with this address, whatever its case."""
-    return User.objects.filter(email__iexact=email.strip()).first()
+    return User.objects.filter(email__iexact=email.strip()).first() if "\x00" not in email else None
 
 
 def role_grants(user: User) -> list[RoleGrant]:
@@ -102,10 +130,10 @@ def role_grants(user: User) -> list[RoleGrant]:
     return list(RoleGrant.objects.filter(_LIVE, user=user).order_by("role"))
 
 
-def waiting_changes() -> list[RightsChange]:
+def waiting_changes() -> Some[RightsChange]:
     """Changes that wait for a second administrator, oldest first."""
     rows = RightsChange.objects.filter(outcome__isnull=True, expires_at__gt=Now())
-    return list(rows.select_related("person", "proposed_by").order_by("proposed_at"))
+    return _first(rows.select_related("person", "proposed_by").order_by("proposed_at", "pk"))
 
 
 def changes_of(user: User, limit: int = 20) -> list[RightsChange]:
@@ -116,35 +144,37 @@ def changes_of(user: User, limit: int = 20) -> list[RightsChange]:
     )
 
 
-def ownerless() -> list[tuple[str, User]]:
+def ownerless() -> Some[tuple[str, User]]:
     """Agents whose owner is deactivated, by name: nobody answers for them."""
     rows = User.objects.filter(is_active=False, agents__isnull=False).annotate(slug=F("agents__slug"))
-    return [(row.slug, row) for row in rows.order_by("slug")]
+    some = _first(rows.order_by("slug"))
+    return Some([(row.slug, row) for row in some], some.more)
 
 
 # ---- teams
 
 
-def teams() -> list[Any]:
-    """All teams by slug, with how many active people sit in each (`seated`)."""
+def teams(after: str = "") -> Some[Any]:
+    """Teams by slug, from after that one, with how many active people sit in each (`seated`)."""
     seated = Count("memberships", filter=Q(memberships__user__is_active=True))
-    return list(Team.objects.annotate(seated=seated).order_by("slug"))
+    rows = Team.objects.filter(slug__gt=after) if after and "\x00" not in after else Team.objects.all()
+    return _first(rows.annotate(seated=seated).order_by("slug"))
 
 
 def team(slug: str) -> Team | None:
     """One team."""
-    return Team.objects.filter(slug=slug).first()
+    return Team.objects.filter(slug=slug).first() if "\x00" not in slug else None
 
 
 def teams_called(slugs: list[str]) -> list[Team]:
     """The teams of these slugs that there are."""
-    return list(Team.objects.filter(slug__in=slugs).order_by("slug"))
+    return list(Team.objects.filter(slug__in=[slug for slug in slugs if "\x00" not in slug]).order_by("slug"))
 
 
-def members(of: Team) -> list[Entry]:
-    """Who sits in a team, by name."""
-    rows = _people().filter(memberships__team=of).annotate(by_name=Lower("name")).order_by("by_name", "pk")
-    return [_entry(row) for row in rows]
+def members(of: Team, after: UUID | None = None) -> Some[Entry]:
+    """Who sits in a team, by name, from after that person."""
+    some = _first(_by_name(_people().filter(memberships__team=of), after))
+    return Some([_entry(row) for row in some], some.more)
 
 
 def somebody_to_seat(in_team: Team) -> list[User]:
@@ -184,10 +214,10 @@ def unanswered(review: AccessReview, limit: int) -> tuple[list[Line], int]:
     return [Line(pk, found[person_id]) for pk, person_id in lines], waiting.count()
 
 
-def answered(review: AccessReview) -> list[AccessLine]:
+def answered(review: AccessReview) -> Some[AccessLine]:
     """The lines that were answered, newest first."""
     rows = review.lines.filter(verdict__isnull=False).select_related("person", "answered_by")
-    return list(rows.order_by("-answered_at", "pk"))
+    return _first(rows.order_by("-answered_at", "pk"))
 
 
 def everybody() -> list[Entry]:

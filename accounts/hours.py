@@ -10,23 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
-from django.db import transaction
-
 from accounts.absence import TeamHours
+from accounts.acting import Refused
 from accounts.models import Team, User
 from accounts.people import person_party
-from audit.entries import Draft, Party, record
+from audit.entries import Authentication, Draft, Party, record
+from audit.limits import limited
 from audit.types import EntryType
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-
-
-class Refused(ValueError):
-    """Hours that are none; the message says why, `field` which of them."""
-
-    def __init__(self, field: str, why: str) -> None:
-        super().__init__(why)
-        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,42 +70,43 @@ def of(whose: Team) -> Hours | None:
     return read(found) if found is not None else None
 
 
-def team(slug: str) -> Team | None:
-    """The team of that name."""
-    return Team.objects.filter(slug=slug).first()
-
-
 def read(row: TeamHours) -> Hours:
     """A row as a value."""
     return Hours(frozenset(row.weekdays), row.opens, row.closes, row.timezone)
 
 
-@transaction.atomic
-def keep(*, by: User, team: Team, hours: Hours | None) -> None:
+def keep(*, by: User, team: Team, hours: Hours | None, auth: Authentication | None = None) -> None:
     """Set a team's hours, or with None take them away; raises `Refused`. That `by` may is the gate's to say."""
-    if hours is None:
-        TeamHours.objects.filter(team=team).delete()
-    else:
-        if not hours.weekdays or not hours.weekdays <= set(range(1, 8)):
-            raise Refused("weekdays", "Choose at least one day.")
-        if hours.opens == hours.closes:
-            raise Refused("closes", "It closes when it opens; choose another time.")
-        if hours.zone not in available_timezones():
-            raise Refused("timezone", "That is no time zone such as Europe/Berlin or UTC.")
-        TeamHours.objects.update_or_create(
-            team=team,
-            defaults={
-                "weekdays": sorted(hours.weekdays),
-                "opens": hours.opens,
-                "closes": hours.closes,
-                "timezone": hours.zone,
-            },
+    if hours is not None:
+        _refuse(hours)
+    with limited():
+        if hours is None:
+            TeamHours.objects.filter(team=team).delete()
+        else:
+            TeamHours.objects.update_or_create(
+                team=team,
+                defaults={
+                    "weekdays": sorted(hours.weekdays),
+                    "opens": hours.opens,
+                    "closes": hours.closes,
+                    "timezone": hours.zone,
+                },
+            )
+        record(
+            Draft(
+                type=EntryType.TEAM_HOURS,
+                actor=person_party(by),
+                subject=Party("team", str(team.pk)),
+                facts={"slug": team.slug, "hours": str(hours) if hours is not None else None},
+                auth=auth,
+            )
         )
-    record(
-        Draft(
-            type=EntryType.TEAM_HOURS,
-            actor=person_party(by),
-            subject=Party("team", str(team.pk)),
-            facts={"slug": team.slug, "hours": str(hours) if hours is not None else None},
-        )
-    )
+
+
+def _refuse(hours: Hours) -> None:
+    if not hours.weekdays or not hours.weekdays <= set(range(1, 8)):
+        raise Refused("Choose at least one day.", "weekdays")
+    if hours.opens == hours.closes:
+        raise Refused("It closes when it opens; choose another time.", "closes")
+    if hours.zone not in available_timezones():
+        raise Refused("That is no time zone such as Europe/Berlin or UTC.", "timezone")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -29,8 +29,11 @@ from accounts.departures import holds_a_role_of_two
 from accounts.membership import AUDITOR_FOR
 from accounts.models import TWO_PEOPLE, Invitation, Role, Team, User
 from accounts.people import person_party
+from accounts.rights import GOOD, UNUSED
 from audit.canonical import timestamp
+from audit.commitments import JSON
 from audit.entries import Authentication, Draft, Party, record
+from audit.limits import limited
 from audit.types import EntryType
 
 VALID = {
@@ -92,7 +95,7 @@ def set_up(*, email: str, name: str) -> str:
         present = list(User.objects.filter(pk__in=administrators()))
         if any(person.has_usable_password() or person.last_login is not None for person in present):
             raise Refused("There is an administrator already. They invite people on /people/.")
-        person = User.objects.filter(email__iexact=email).select_for_update().first()
+        person = User.objects.filter(email__iexact=email).select_for_update(no_key=True).first()
         for other in present:
             if person is None or other.pk != person.pk:
                 _undo_mistake(operator, other)
@@ -112,8 +115,18 @@ def _undo_mistake(operator: Party, person: User) -> None:
     record(Draft(type=EntryType.PERSON_DEACTIVATED, actor=operator, subject=person_party(person), facts={}))
 
 
-def issue(by: Party, person: User, kind: Invitation.Kind, now: datetime, auth: Authentication | None) -> str:
-    """A fresh link for a locked person, inside the caller's transaction; earlier ones are void."""
+def issue(
+    by: Party,
+    person: User,
+    kind: Invitation.Kind,
+    now: datetime,
+    auth: Authentication | None,
+    *,
+    reason: str = "",
+    facts: Mapping[str, JSON] | None = None,
+) -> str:
+    """A fresh link for a locked person, inside the caller's transaction; earlier ones are void. `facts` and `reason`
+    are the entry's, where it took two people."""
     _void_open(person)
     token = secrets.token_urlsafe(32)
     until = now + VALID[kind]
@@ -123,7 +136,8 @@ def issue(by: Party, person: User, kind: Invitation.Kind, now: datetime, auth: A
             type=EntryType.PERSON_INVITED,
             actor=by,
             subject=person_party(person),
-            facts={"kind": kind.value, "until": timestamp(until)},
+            facts={"kind": kind.value, "until": timestamp(until), **(facts or {})},
+            personal=people.why(reason),
             auth=auth,
         )
     )
@@ -137,39 +151,37 @@ def open_link(token: str) -> Invitation | None:
 
 def has_open_link(person: User) -> bool:
     """Whether somebody may still choose a password for this person by a link."""
-    return Invitation.objects.filter(
-        person=person, accepted_at__isnull=True, voided_at__isnull=True, expires_at__gt=Now()
-    ).exists()
+    return Invitation.objects.filter(GOOD, person=person).exists()
 
 
-@transaction.atomic
 def accept(*, token: str, password: str) -> User:
     """Choose the password, once. A link for who lost all also removes their second factors and ends their sessions.
 
     Raises `Refused` where the link is not good any more, and Django's `ValidationError` for a password that is not.
     """
-    invitation = _open(token).select_for_update().first()
-    if invitation is None:
-        raise Refused("This link was used already, or it is too old.")
-    person = locked(invitation.person_id)
-    if not person.is_active:
-        raise Refused("This link was used already, or it is too old.")
-    validate_password(password, person)
-    person.set_password(password)
-    person.save(update_fields=["password"])  # which ends the sessions that the old one began
-    Invitation.objects.filter(pk=invitation.pk).update(accepted_at=Now())
-    if invitation.kind == Invitation.Kind.RESET:
-        for factor in Authenticator.objects.filter(user=person):
-            factor.delete()  # one by one: each leaves its entry (`second_factor`)
-    record(
-        Draft(
-            type=EntryType.PERSON_CHANGED,
-            actor=person_party(person),
-            subject=person_party(person),
-            facts={"what": f"{invitation.kind}-accepted"},
+    with limited():
+        # The person first, as whoever makes a link or deactivates locks them; then what the link says is read anew.
+        whose = _open(token).values_list("person_id", flat=True).first()
+        person = locked(whose) if whose is not None else None
+        invitation = _open(token).select_for_update().first()
+        if person is None or invitation is None or not person.is_active:
+            raise Refused("This link was used already, or it is too old.")
+        validate_password(password, person)
+        person.set_password(password)
+        person.save(update_fields=["password"])  # which ends the sessions that the old one began
+        Invitation.objects.filter(pk=invitation.pk).update(accepted_at=Now())
+        if invitation.kind == Invitation.Kind.RESET:
+            for factor in Authenticator.objects.filter(user=person):
+                factor.delete()  # one by one: each leaves its entry (`second_factor`)
+        record(
+            Draft(
+                type=EntryType.PERSON_CHANGED,
+                actor=person_party(person),
+                subject=person_party(person),
+                facts={"what": f"{invitation.kind}-accepted"},
+            )
         )
-    )
-    return person
+        return person
 
 
 def fit_email(email: str) -> str:
@@ -193,13 +205,11 @@ def fit_name(name: str) -> str:
 
 
 def _open(token: str) -> QuerySet[Invitation]:
-    return Invitation.objects.filter(
-        token_sha256=_digest(token), accepted_at__isnull=True, voided_at__isnull=True, expires_at__gt=Now()
-    )
+    return Invitation.objects.filter(GOOD, token_sha256=_digest(token))
 
 
 def _void_open(person: User) -> None:
-    Invitation.objects.filter(person=person, accepted_at__isnull=True, voided_at__isnull=True).update(voided_at=Now())
+    Invitation.objects.filter(UNUSED, person=person).update(voided_at=Now())
 
 
 def _digest(token: str) -> bytes:

@@ -11,18 +11,22 @@ from django.db.models.functions import Lower, Now
 from django.utils.crypto import salted_hmac
 from uuid_utils.compat import uuid7
 
+from accounts.absence import Delegation, TeamHours
 from accounts.rights import AccessLine, AccessReview, Invitation, RightsChange
 
 __all__ = [
     "AccessLine",
     "AccessReview",
+    "Delegation",
     "Invitation",
     "Membership",
     "RightsChange",
     "Role",
     "RoleGrant",
     "Team",
+    "TeamHours",
     "User",
+    "UserManager",
 ]
 
 
@@ -139,9 +143,3 @@ class RoleGrant(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} as {self.role}"
-
-
-# The rows of absence have a room of their own; Django looks for models here.
-from accounts.absence import Delegation, TeamHours  # noqa: E402
-
-__all__ = ["Delegation", "Membership", "Role", "RoleGrant", "Team", "TeamHours", "User", "UserManager"]

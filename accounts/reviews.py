@@ -63,7 +63,16 @@ def begin(*, by: Acting) -> AccessReview:
         except IntegrityError as error:
             raise Refused("A review is open already.") from error
         people = User.objects.filter(is_active=True)
-        AccessLine.objects.bulk_create(AccessLine(review=review, person=person) for person in people)
+        lines = AccessLine.objects.bulk_create(AccessLine(review=review, person=person) for person in people)
+        record(
+            Draft(
+                type=EntryType.ACCESS_REVIEW_BEGUN,
+                actor=by.party,
+                subject=Party("review", str(review.pk)),
+                facts={"people": len(lines)},
+                auth=by.auth,
+            )
+        )
         return review
 
 
@@ -88,6 +97,15 @@ def answer(*, by: Acting, line_id: UUID, keep: bool, seen: str) -> None:
         line.verdict = AccessLine.Verdict.KEEP if keep else AccessLine.Verdict.REMOVE
         line.answered_by, line.answered_at = by.person, now
         line.save(update_fields=["teams", "roles", "verdict", "answered_by", "answered_at"])
+        record(
+            Draft(
+                type=EntryType.ACCESS_LINE_ANSWERED,
+                actor=by.party,
+                subject=Party("review", str(line.review_id)),
+                facts={"person": str(person.pk), "verdict": line.verdict},
+                auth=by.auth,
+            )
+        )
         if not keep:
             _remove(by, person, roles, now)
 

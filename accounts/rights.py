@@ -17,6 +17,11 @@ if TYPE_CHECKING:  # `models` imports this room, so that Django finds the rows i
     from accounts.models import User  # noqa: F401 - named by the strings below
 
 
+#: Of links: neither used nor void; and of these, those that are still good by the database's clock.
+UNUSED = Q(accepted_at__isnull=True, voided_at__isnull=True)
+GOOD = UNUSED & Q(expires_at__gt=Now())
+
+
 class Invitation(models.Model):
     """A one-time link by which a person chooses a password. The token is not kept, only its SHA-256."""
 
@@ -38,7 +43,7 @@ class Invitation(models.Model):
         constraints = (
             models.UniqueConstraint(
                 fields=["person"],
-                condition=Q(accepted_at__isnull=True, voided_at__isnull=True),
+                condition=UNUSED,
                 name="one_open_link_per_person",
             ),
         )

@@ -12,12 +12,13 @@ from typing import Any
 from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY, get_authentication_records
 from allauth.account.signals import authentication_step_completed
 from django.contrib.auth.signals import user_logged_in
-from django.db import connection, transaction
+from django.db import transaction
 from django.http import HttpRequest
 
 from accounts.models import User
 from accounts.people import person_party
 from audit.entries import Authentication, Draft, record
+from audit.limits import clock
 from audit.types import EntryType
 
 EPOCH = datetime.fromtimestamp(0, UTC)
@@ -40,7 +41,7 @@ def authentication_of(request: HttpRequest, *, now: datetime | None = None) -> A
     method = {"socialaccount": "oidc"}.get(method, method)  # the one provider there is
     if "type" in chosen:
         method = f"{method}:{chosen['type']}"
-    return Authentication(method=method, at=_by_the_database(chosen, now or _database_clock()))
+    return Authentication(method=method, at=_by_the_database(chosen, now or clock()))
 
 
 def _by_the_database(chosen: dict[str, Any], now: datetime) -> datetime:
@@ -57,17 +58,10 @@ def _by_the_database(chosen: dict[str, Any], now: datetime) -> datetime:
     return latest if latest > now else min(claimed, stamped)
 
 
-def _database_clock() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        moment: datetime = cursor.fetchone()[0]
-    return moment
-
-
 def _stamp(sender: object, request: HttpRequest, **_: Any) -> None:
     records = request.session.get(AUTHENTICATION_METHODS_SESSION_KEY)
     if records:
-        records[-1][STAMP] = _database_clock().timestamp()
+        records[-1][STAMP] = clock().timestamp()
         request.session[AUTHENTICATION_METHODS_SESSION_KEY] = records
 
 

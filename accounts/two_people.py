@@ -19,7 +19,7 @@ from accounts.models import TWO_PEOPLE, Invitation, RightsChange, Role, User
 from accounts.people import person_party, teams_and_roles_of, why
 from audit.canonical import timestamp
 from audit.commitments import JSON
-from audit.entries import Draft, record
+from audit.entries import Draft, Party, record
 from audit.types import EntryType
 
 WAITS = timedelta(days=7)
@@ -48,7 +48,8 @@ def put_forward(
 ) -> RightsChange:
     """Write a proposal down, inside the caller's `changing`; the same one twice is refused."""
     same = RightsChange.objects.filter(person=person, kind=kind, role=role or "", outcome__isnull=True)
-    same.filter(expires_at__lte=now).update(outcome=RightsChange.Outcome.LAPSED, ended_at=Now())
+    for late in same.filter(expires_at__lte=now).select_for_update():
+        _lapse(by, late)
     if same.exists():
         raise Refused("This is proposed already; it waits for another administrator.")
     change = RightsChange(
@@ -98,7 +99,7 @@ def _carry_out(by: Acting, person: User, change: RightsChange, role: Role | None
     elif change.kind == Kind.REACTIVATE:
         departures.bring_back(by, person, change.reason, facts=facts)
     else:
-        return issue(by.party, person, Invitation.Kind.RESET, now, by.auth)
+        return issue(by.party, person, Invitation.Kind.RESET, now, by.auth, reason=change.reason, facts=facts)
     return ""
 
 
@@ -132,6 +133,20 @@ def _open(change_id: UUID, now: datetime) -> RightsChange:
 
 def _end(change: RightsChange, outcome: RightsChange.Outcome, by: Acting) -> None:
     RightsChange.objects.filter(pk=change.pk).update(outcome=outcome, ended_by=by.person, ended_at=Now())
+
+
+def _lapse(by: Acting, change: RightsChange) -> None:
+    """Note that a change waited too long, when the same is proposed anew: from its end on nobody could confirm it."""
+    RightsChange.objects.filter(pk=change.pk).update(outcome=RightsChange.Outcome.LAPSED, ended_at=Now())
+    record(
+        Draft(
+            type=EntryType.RIGHTS_CANCELLED,
+            actor=by.party,
+            subject=Party("person", str(change.person_id)),
+            facts={**_facts(change), "why": "lapsed"},
+            auth=by.auth,
+        )
+    )
 
 
 def _facts(change: RightsChange) -> dict[str, JSON]:

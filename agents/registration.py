@@ -1,6 +1,6 @@
 """The verbs over agents and keys: register, issue, revoke. Each is one transaction with its entry.
 
-Who may do so is the door's gate to ask; suspension and deployments come with the agents' controls.
+Who may do so is the door's gate to ask; suspension is `suspension`'s, and deployments come with the agents' controls.
 """
 
 from __future__ import annotations

@@ -6,20 +6,22 @@ From the commit of a stop on, whoever files, decides or redeems reads it (`permi
 
 from __future__ import annotations
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, connection
 from django.db.models.functions import Now
 
+from accounts.acting import Refused
 from accounts.models import User
 from accounts.people import person_party
 from agents.models import Stop
 from audit.entries import Authentication, Draft, Party, Personal, record
+from audit.limits import limited
 from audit.types import EntryType
 
 REASON_AT_MOST = 500
 OPERATOR = Party("system", "operator")  # whoever has a shell on the server, when the web is down
 
 
-class StopRefused(Exception):
+class StopRefused(Refused):
     """409: nothing was stopped, or nothing lifted; the text says why."""
 
 
@@ -45,7 +47,7 @@ def begin(*, by: User | None, reason: str, auth: Authentication | None = None) -
     """Stop all agents from this commit on; `by` is None for an operator's command. Raises `StopRefused`."""
     said = _reason(reason)
     try:
-        with transaction.atomic(durable=True):
+        with limited(durable=True):
             stop = Stop(number=newest() + 1, started_by=by, reason=said)
             stop.save(force_insert=True)
             record(
@@ -66,7 +68,7 @@ def begin(*, by: User | None, reason: str, auth: Authentication | None = None) -
 def lift(*, number: int, by: User, reason: str, auth: Authentication | None = None) -> Stop:
     """Let agents ask again; takes somebody other than who stopped them. Raises `StopRefused`."""
     said = _reason(reason)
-    with transaction.atomic(durable=True):
+    with limited(durable=True):
         stop = Stop.objects.select_for_update().filter(number=number, lifted_at__isnull=True).first()
         if stop is None:
             raise StopRefused("This stop is not in force.")

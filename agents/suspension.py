@@ -13,12 +13,14 @@ from uuid import UUID
 from django.db import OperationalError, connection, transaction
 from django.dispatch import Signal
 
+from accounts.acting import Refused
 from accounts.models import User
 from accounts.people import person_party
 from agents import permission
 from agents.models import Agent
 from agents.problems import Problem
 from audit.entries import Authentication, Draft, Party, Personal, record
+from audit.limits import BUSY, sqlstate_of
 from audit.types import EntryType
 
 REASON_AT_MOST = 500
@@ -33,7 +35,7 @@ WAIT_SECONDS = 10
 STATEMENT_SECONDS = 15
 
 
-class SuspensionRefused(Exception):
+class SuspensionRefused(Refused):
     """409: it was not suspended, or not resumed; the text says why."""
 
 
@@ -50,7 +52,7 @@ def _alone(agent_id: UUID) -> Iterator[Agent]:
             permission.take(agent_id)
             yield Agent.objects.select_for_update(no_key=True).get(pk=agent_id)
     except OperationalError as error:
-        if getattr(error.__cause__, "sqlstate", None) in ("55P03", "57014", "40P01"):
+        if sqlstate_of(error) in BUSY:
             raise Problem("busy", "This agent is being worked on just now; try again.") from error
         raise
 

@@ -1,4 +1,4 @@
-"""The approvals app's entry in Django's registry; it begins to listen to what befalls people's rights, nothing else."""
+"""The approvals app's entry in Django's registry; it begins to listen to what befalls people's rights and agents."""
 
 from __future__ import annotations
 

@@ -10,19 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, transaction
 
 from agents.problems import Problem
 from approvals.errors import DecisionRefused
+from audit.limits import LOCK_SECONDS, STATEMENT_SECONDS, Busy, limited, sqlstate_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-TIME_LIMIT_SECONDS = 5
-LOCK_LIMIT_SECONDS = 4  # sooner than the whole transaction's, whose end also ends the connection
-#: SQLSTATEs that mean "somebody else holds it" or "it took too long": nothing was done, try again.
-_BUSY = {"55P03", "57014", "25P03", "25P04", "40001", "40P01"}
-
+__all__ = ["Guarded", "Once", "Verb", "sqlstate_of", "time_limited", "verb"]
 
 #: SQLSTATEs that our own triggers raise, and which promise each holds.
 _GUARDS = {"CS410": "late", "CS409": "transition", "CS422": "quorum", "CS411": "stopped"}
@@ -53,32 +50,18 @@ class Guarded(Problem):
         self.kind = kind
 
 
-def sqlstate_of(error: BaseException) -> str | None:
-    """The SQLSTATE behind a Django database error, None where there is none."""
-    return getattr(error.__cause__, "sqlstate", None)
-
-
 @contextmanager
-def time_limited(seconds: int = TIME_LIMIT_SECONDS, *, lock_seconds: int | None = None) -> Iterator[None]:
+def time_limited(seconds: int = STATEMENT_SECONDS, *, lock_seconds: int | None = None) -> Iterator[None]:
     """A durable transaction that PostgreSQL ends after `seconds`, and that waits for one lock for `lock_seconds` at
     most; busy and timed-out ones raise 503 `busy`."""
     try:
-        with transaction.atomic(durable=True):
-            with connection.cursor() as cursor:
-                # transaction_timeout came with PostgreSQL 17; on 15 and 16 the other two bound it
-                cursor.execute(
-                    "SELECT set_config('statement_timeout', %(ms)s, true), set_config('lock_timeout', %(lock)s, true),"
-                    " set_config('idle_in_transaction_session_timeout', %(ms)s, true),"
-                    " CASE WHEN current_setting('server_version_num')::int >= 170000"
-                    " THEN set_config('transaction_timeout', %(ms)s, true) END",
-                    {"ms": f"{seconds * 1000}", "lock": f"{(lock_seconds or LOCK_LIMIT_SECONDS) * 1000}"},
-                )
+        with limited(statement_seconds=seconds, lock_seconds=lock_seconds or LOCK_SECONDS, durable=True):
             yield
-    except DatabaseError as error:  # transaction_timeout is an InternalError, the others are OperationalErrors
+    except Busy as error:
+        raise Problem("busy", str(error)) from error
+    except DatabaseError as error:
         if (kind := _GUARDS.get(sqlstate_of(error) or "")) is not None:
             raise Guarded(kind) from error
-        if sqlstate_of(error) in _BUSY:
-            raise Problem("busy", "Somebody else is changing this just now; try again.") from error
         raise
 
 

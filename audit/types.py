@@ -56,6 +56,8 @@ class EntryType(StrEnum):
     ROLE_TAKEN = "role.taken"
     RIGHTS_PROPOSED = "rights.proposed"  # a change of rights that waits for a second administrator
     RIGHTS_CANCELLED = "rights.cancelled"
+    ACCESS_REVIEW_BEGUN = "access.review_begun"
+    ACCESS_LINE_ANSWERED = "access.line_answered"
     ACCESS_REVIEWED = "access.reviewed"
     DELEGATION_MADE = "delegation.made"
     DELEGATION_ENDED = "delegation.ended"

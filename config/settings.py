@@ -246,6 +246,9 @@ EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", "")
 EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", False)
 EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", False)
+# Whether one-time links are shown to the administrator who makes them. Whoever sees a link can become the person it is
+# for, and so have two votes or confirm their own proposal: only for a house without mail.
+SHOW_LINKS = env.bool("SHOW_LINKS", DEMO)
 EMAIL_TIMEOUT = 10  # a server that hangs holds up no other channel
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", f"countersign@{urlsplit(BASE_URL).hostname or 'localhost'}")
 # {"<team>": "<Apprise URL>", "*": "<Apprise URL>"}: a room a team, `*` hears of every request. Needs the extra `chat`.

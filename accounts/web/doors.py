@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
 from allauth.account.adapter import get_adapter
 from allauth.core.exceptions import ReauthenticationRequired
-from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -26,6 +25,7 @@ from accounts.people import teams_and_roles_of
 from accounts.second_factor import FRESH
 from accounts.sign_in import authentication_of
 from audit.entries import EvidenceUnavailable
+from audit.limits import clock
 
 View = Callable[..., HttpResponseBase]
 AHEAD = timedelta(seconds=2)
@@ -65,7 +65,7 @@ def acting_afresh(request: HttpRequest) -> Acting:
     """`acting`, by somebody who proved who they are within 5 minutes, by the database's clock: what takes two people
     is not done from a desk that was left. Otherwise they are asked, and what they sent is then taken up again."""
     by = acting(request)
-    age = _clock() - by.auth.at
+    age = clock() - by.auth.at
     if -AHEAD <= age < FRESH:
         return by
     if not get_adapter().get_reauthentication_methods(by.person):
@@ -88,10 +88,3 @@ def refusal(request: HttpRequest) -> HttpResponse:
 
 def _signed_in(request: HttpRequest) -> User:
     return cast(User, request.user)  # LoginRequiredMiddleware lets nobody else through
-
-
-def _clock() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        moment: datetime = cursor.fetchone()[0]
-    return moment

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import directory, invitations
 from accounts.acting import Refused
+from accounts.directory import Some
 from accounts.models import TWO_PEOPLE, Role
 from accounts.web.doors import acting, door
 from accounts.web.people import with_link
@@ -25,7 +26,7 @@ from accounts.web.people import with_link
 class InvitePage:
     """The form of an invitation, with what was typed."""
 
-    teams: list[tuple[str, str, bool]]
+    teams: Some[tuple[str, str, bool]]  # for `more` there are the teams' own pages
     roles: list[tuple[str, str, bool]]
     email: str = ""
     name: str = ""
@@ -60,8 +61,9 @@ def invite(request: HttpRequest) -> HttpResponse:
             errors = {refused.field or "email": str(refused)}
         else:
             return with_link(request, person, token, status=201)
+    known = directory.teams()
     page = InvitePage(
-        teams=[(team.slug, team.name, team.slug in chosen) for team in directory.teams()],
+        teams=Some([(team.slug, team.name, team.slug in chosen) for team in known], known.more),
         roles=[(role.value, str(role.label), role.value in roles) for role in Role if role not in TWO_PEOPLE],
         email=email,
         name=name,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -19,7 +20,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import departures, directory, invitations, membership, two_people
 from accounts.acting import Acting, Refused
-from accounts.directory import Entry
+from accounts.directory import Entry, Some
 from accounts.models import TWO_PEOPLE, RightsChange, Role, RoleGrant, Team, User
 from accounts.web import letters
 from accounts.web.doors import acting, acting_afresh, as_id, door, refusal, roles_of_reader
@@ -33,8 +34,8 @@ class PeoplePage:
     """The list, the changes that wait for somebody, and what nobody answers for."""
 
     entries: list[Entry]
-    waiting: list[RightsChange]
-    ownerless: list[tuple[str, User]]
+    waiting: Some[RightsChange]
+    ownerless: Some[tuple[str, User]]
     words: str
     state: str
     states: list[tuple[str, str]]
@@ -49,7 +50,7 @@ class PersonPage:
     entry: Entry
     grants: list[RoleGrant]
     changes: list[RightsChange]
-    seats: list[Team]  # teams they could be seated in
+    seats: Some[Team]  # teams they could be seated in; for `more` there are the teams' own pages
     roles: list[tuple[str, str, bool]]  # value, word, whether it takes two
     acts: bool
     me: bool
@@ -57,6 +58,7 @@ class PersonPage:
     error: str = ""
     wrong: str = ""  # the field the error is about
     typed: Mapping[str, str] = field(default_factory=dict)
+    made: bool = False  # a link was made just now
     link: str = ""
     sent: bool = False
 
@@ -98,12 +100,13 @@ def show(request: HttpRequest, person_id: UUID) -> HttpResponse:
 @require_POST
 def seats(request: HttpRequest, person_id: UUID) -> HttpResponse:
     """POST /people/<id>/teams/: `act` seat or unseat, `team`, `reason`; 303 back, or 422."""
-    team = directory.team(request.POST.get("team", ""))
+    acting(request)
     act = {"seat": membership.seat, "unseat": membership.unseat}.get(request.POST.get("act", ""))
     if act is None:
         return refusal(request)
 
     def change(by: Acting) -> str:
+        team = directory.team(request.POST.get("team", ""))
         if team is None:
             raise Refused(_("Choose a team."), "team")
         act(by=by, person_id=person_id, team=team, reason=request.POST.get("reason", ""))
@@ -117,6 +120,7 @@ def seats(request: HttpRequest, person_id: UUID) -> HttpResponse:
 def roles(request: HttpRequest, person_id: UUID) -> HttpResponse:
     """POST /people/<id>/roles/: `act` give or take, `role`, `until` (a day), `reason`; 303 back, or 422. What takes
     two people is proposed."""
+    acting(request)
     role = next((one for one in Role if one.value == request.POST.get("role", "")), None)
     giving = {"give": True, "take": False}.get(request.POST.get("act", ""))
     if giving is None:
@@ -172,9 +176,9 @@ def sign_out(request: HttpRequest, person_id: UUID) -> HttpResponse:
 @require_POST
 def new_link(request: HttpRequest, person_id: UUID) -> HttpResponse:
     """POST /people/<id>/link/: a one-time link, sent and shown this once; where it takes two, proposed."""
-    of_two = _takes_two(person_id)
+    by, of_two = acting(request), _takes_two(person_id)
     try:
-        by = acting_afresh(request) if of_two else acting(request)
+        by = acting_afresh(request) if of_two else by
         if of_two:
             reason = request.POST.get("reason", "")
             said = _proposed(two_people.propose(by=by, person_id=person_id, kind=Kind.RESET, reason=reason))
@@ -191,6 +195,7 @@ def new_link(request: HttpRequest, person_id: UUID) -> HttpResponse:
 @require_POST
 def decide_change(request: HttpRequest, change_id: UUID) -> HttpResponse:
     """POST /people/changes/<id>/: `act` confirm or cancel, `person` to come back to; 303, or 200 with a link."""
+    acting(request)
     person_id = as_id(request.POST.get("person", ""))
     if person_id is None or request.POST.get("act") not in ("confirm", "cancel"):
         return refusal(request)
@@ -210,15 +215,17 @@ def decide_change(request: HttpRequest, change_id: UUID) -> HttpResponse:
 
 
 def with_link(request: HttpRequest, person: User, token: str, *, status: int = 200) -> HttpResponse:
-    """The person's page with their new link, shown this once; it is sent to them too, where mail goes out."""
+    """The person's page after their new link was mailed to them; it is shown, this once, where `SHOW_LINKS` says so."""
     address = invitations.link(token)
     sent = letters.send_link(person, address)
-    return _page(request, person.pk, roles_of_reader(request), link=address, sent=sent, status=status)
+    shown = address if settings.SHOW_LINKS else ""
+    return _page(request, person.pk, roles_of_reader(request), made=True, link=shown, sent=sent, status=status)
 
 
 def _one_or_two(
     request: HttpRequest, person_id: UUID, kind: RightsChange.Kind, alone: Callable[..., None], done: str
 ) -> HttpResponse:
+    acting(request)
     reason, of_two = request.POST.get("reason", ""), _takes_two(person_id)
 
     def change(by: Acting) -> str:
@@ -231,6 +238,7 @@ def _one_or_two(
 
 
 def _takes_two(person_id: UUID) -> bool:
+    """Asked once the gate has let somebody through; the verbs ask again under their lock."""
     entry = directory.person(person_id)
     if entry is None:
         raise Http404
@@ -282,6 +290,7 @@ def _page(
     *,
     refused: Refused | None = None,
     typed: Mapping[str, str] | None = None,
+    made: bool = False,
     link: str = "",
     sent: bool = False,
     status: int = 200,
@@ -292,11 +301,12 @@ def _page(
     acts = Role.ADMINISTRATOR in reader
     grants = directory.role_grants(entry.user)
     held = {grant.role for grant in grants}
+    seats = directory.teams() if acts else Some[Team]([])
     page = PersonPage(
         entry=entry,
         grants=grants,
         changes=directory.changes_of(entry.user),
-        seats=[team for team in directory.teams() if team.slug not in entry.teams] if acts else [],
+        seats=Some([team for team in seats if team.slug not in entry.teams], seats.more),
         roles=[(role.value, str(role.label), role in TWO_PEOPLE) for role in Role if role.value not in held],
         acts=acts,
         me=entry.user.pk == request.user.pk,
@@ -304,6 +314,7 @@ def _page(
         error=str(refused) if refused else "",
         wrong=refused.field if refused else "",
         typed=typed or {},
+        made=made,
         link=link,
         sent=sent,
     )

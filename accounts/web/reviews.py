@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import directory, reviews
 from accounts.acting import Refused
-from accounts.directory import Line
+from accounts.directory import Line, Some
 from accounts.models import TWO_PEOPLE, AccessLine, AccessReview, Role
 from accounts.web.doors import acting_afresh, as_id, door, refusal, roles_of_reader
 
@@ -42,7 +42,7 @@ class ReviewPage:
     review: AccessReview | None
     lines: list[ShownLine] = field(default_factory=list)
     left: int = 0
-    answered: list[AccessLine] = field(default_factory=list)
+    answered: Some[AccessLine] = field(default_factory=lambda: Some[AccessLine]([]))
     past: list[AccessReview] = field(default_factory=list)
     errors: list[tuple[str, str]] = field(default_factory=list)
 
@@ -133,7 +133,7 @@ def _page(request: HttpRequest, roles: frozenset[Role], *, errors: list[tuple[st
             for line in lines
         ],
         left=left,
-        answered=directory.answered(review) if review else [],
+        answered=directory.answered(review) if review else Some([]),
         past=directory.last_reviews(),
         errors=errors or [],
     )

@@ -20,14 +20,17 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import delegations
+from accounts import delegations, directory
 from accounts.absence import REASON_AT_MOST, Delegation
+from accounts.acting import Refused
 from accounts.models import Role
+from accounts.sign_in import authentication_of
 from approvals import listing, queries
 from approvals.access import Viewer
 from approvals.display.visible import Runs
 from approvals.web import words
 from approvals.web.doors import door, person_of, viewer_of
+from audit.entries import Authentication
 
 PAGE = 50
 _MOMENT = {"format": "%Y-%m-%dT%H:%M", "attrs": {"type": "datetime-local", "step": "60"}}
@@ -110,16 +113,16 @@ def show(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _page(request, person, DelegationForm(administrator=administrator), 200)
     form = DelegationForm(request.POST, administrator=administrator)
-    if form.is_valid() and _named(person, form):
+    if form.is_valid() and _named(person, form, authentication_of(request)):
         messages.success(request, _("It is kept, and shown on each request it is used for."))
         return HttpResponseRedirect(reverse("delegation"), status=303)
     return _page(request, person, form, 422)
 
 
-def _named(person: Viewer, form: DelegationForm) -> bool:
+def _named(person: Viewer, form: DelegationForm, auth: Authentication) -> bool:
     given = form.cleaned_data
-    delegator = delegations.person_at(given["delegator"]) if given.get("delegator") else person.user
-    delegate = delegations.person_at(given["delegate"])
+    delegator = directory.by_email(given["delegator"]) if given.get("delegator") else person.user
+    delegate = directory.by_email(given["delegate"])
     for name, found in (("delegator", delegator), ("delegate", delegate)):
         if found is None:
             form.add_error(name, _("Nobody here has this address."))
@@ -133,8 +136,9 @@ def _named(person: Viewer, form: DelegationForm) -> bool:
             starts_at=given["starts_at"],
             ends_at=given["ends_at"],
             reason=given["reason"],
+            auth=auth,
         )
-    except delegations.Refused as refused:
+    except Refused as refused:
         form.add_error(refused.field if refused.field in form.fields else None, str(refused))
         return False
     return True
@@ -145,10 +149,10 @@ def _named(person: Viewer, form: DelegationForm) -> bool:
 def end(request: HttpRequest, delegation_id: UUID) -> HttpResponse:
     """POST /preferences/delegation/<id>/end/: at once; 303 back. 404 for whom it is not to end."""
     try:
-        delegations.end(by=person_of(request), delegation_id=delegation_id)
+        delegations.end(by=person_of(request), delegation_id=delegation_id, auth=authentication_of(request))
     except Delegation.DoesNotExist as error:
         raise Http404 from error
-    except delegations.Refused as refused:
+    except Refused as refused:
         messages.info(request, str(refused))
     else:
         messages.success(request, _("It has ended."))

@@ -16,8 +16,10 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from accounts import hours
+from accounts import directory, hours
+from accounts.acting import Refused
 from accounts.hours import Hours
+from accounts.sign_in import authentication_of
 from approvals import access
 from approvals.web.doors import door, person_of
 
@@ -52,14 +54,14 @@ class HoursForm(forms.Form):
 def show(request: HttpRequest, slug: str) -> HttpResponse:
     """/teams/<slug>/hours/: GET the form, POST `weekdays`, `opens`, `closes`, `timezone`, or `always`; 303, or 422."""
     person = access.administrator(person_of(request))
-    team = hours.team(slug)
+    team = directory.team(slug)
     if team is None:
         raise Http404
     kept = hours.of(team)
     if request.method != "POST":
         return _page(request, team, kept, HoursForm(initial=_initial(kept)), 200)
     if request.POST.get("always"):
-        hours.keep(by=person.user, team=team, hours=None)
+        hours.keep(by=person.user, team=team, hours=None, auth=authentication_of(request))
         messages.success(request, _("%(team)s has no hours now: it always works.") % {"team": team.slug})
         return HttpResponseRedirect(reverse("team_hours", args=[slug]), status=303)
     form = HoursForm(request.POST)
@@ -69,8 +71,8 @@ def show(request: HttpRequest, slug: str) -> HttpResponse:
             frozenset(map(int, given["weekdays"])), given["opens"], given["closes"], given["timezone"].strip()
         )
         try:
-            hours.keep(by=person.user, team=team, hours=wanted)
-        except hours.Refused as refused:
+            hours.keep(by=person.user, team=team, hours=wanted, auth=authentication_of(request))
+        except Refused as refused:
             form.add_error(refused.field, str(refused))
         else:
             messages.success(request, _("%(team)s works %(hours)s.") % {"team": team.slug, "hours": wanted})

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import threading
+from datetime import time, timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 from django.db import connection
 
-from accounts import departures, invitations, two_people
-from accounts.acting import Refused, administrators, changing
+from accounts import delegations, departures, hours, invitations, two_people
+from accounts.acting import Refused, administrators, changing, locked
+from accounts.hours import Hours
 from accounts.models import RightsChange, Role, RoleGrant, User
-from accounts.people import teams_and_roles_of
+from accounts.people import leave_team, teams_and_roles_of
+from agents import stops
+from agents.models import Stop
+from approvals import queries
 from approvals.errors import DecisionRefused, NotYours
 from approvals.models import Decision, Request
+from audit.limits import Busy
 from tests.support import sealing, services
 from tests.support.cast import Cast, decide, file_request, make_person, open_page
 from tests.support.colleagues import acting, make_house
 from tests.support.eventually import eventually
 from tests.support.leaves import entries
 from tests.support.racing import race, split
+from tests.support.times import away
 
 WHY = "The board decided so."
 LARGE = {"amount_cents": 20000, "currency": "usd"}  # 2 of finance
@@ -154,11 +161,8 @@ def test_a_decision_waits_for_who_is_changing_its_persons_rights_and_finds_them_
     opened = open_page(request, person)
     with changing(acting(cast["admin1"])) as _:
         if what == "deactivated":
-            departures.carry_out(acting(cast["admin1"]), User.objects.select_for_update().get(pk=person.pk), WHY)
+            departures.carry_out(acting(cast["admin1"]), locked(person.pk), WHY)
         else:
-            from accounts.acting import locked
-            from accounts.people import leave_team
-
             leave_team(by=acting(cast["admin1"]).party, user=locked(person.pk), team=cast.teams["support"])
         thread, results = in_a_thread(partial(decide, request, person, opened=opened))
         eventually(somebody_waits_for_a_lock, within=10, what="the decision to wait")
@@ -167,3 +171,62 @@ def test_a_decision_waits_for_who_is_changing_its_persons_rights_and_finds_them_
     assert Request.objects.get(pk=request.pk).status == "pending"
     assert not Decision.objects.exists()
     assert teams_and_roles_of(person)[0] == frozenset()
+
+
+def test_a_link_that_is_accepted_while_its_person_is_deactivated_waits_and_is_refused(cast: Cast) -> None:
+    admin = acting(cast["admin1"])
+    person, token = invitations.invite(by=admin, email="new@example.test", name="Nina New")
+    with changing(admin):
+        held = locked(person.pk)
+        thread, results = in_a_thread(partial(invitations.accept, token=token, password="a wholly different phrase"))
+        eventually(somebody_waits_for_a_lock, within=10, what="who accepts to wait")
+        departures.carry_out(admin, held, WHY)  # takes the link: neither waits for what the other holds
+    thread.join(15)
+    assert [type(one) for one in results] == [Refused], results
+    assert not User.objects.get(pk=person.pk).has_usable_password()
+
+
+def test_accepting_and_deactivating_at_once_end_without_a_deadlock(cast: Cast) -> None:
+    admin = acting(cast["admin1"])
+    for number in range(6):
+        person, token = invitations.invite(by=admin, email=f"new{number}@example.test", name="Nina New")
+        accepted, deactivated = race(
+            partial(invitations.accept, token=token, password="a wholly different phrase"),
+            partial(departures.deactivate, by=admin, person_id=person.pk, reason=WHY),
+        )
+        assert isinstance(accepted, User | Refused), accepted
+        assert deactivated is None
+        assert not User.objects.get(pk=person.pk).is_active
+
+
+def test_all_agents_are_stopped_while_the_rights_of_who_stops_them_are_being_changed(cast: Cast) -> None:
+    with changing(acting(cast["admin2"])):
+        locked(cast["admin1"].pk)
+        thread, results = in_a_thread(partial(stops.begin, by=cast["admin1"], reason="Something is wrong."))
+        thread.join(3)
+        assert [isinstance(one, Stop) for one in results] == [True], results
+
+
+def test_what_people_wait_for_gives_up_as_busy(cast: Cast) -> None:
+    finance1, finance2, admin = cast["finance1"], cast["finance2"], cast["admin1"]
+    _, token = invitations.invite(by=acting(admin), email="new@example.test", name="Nina New")
+    mornings = Hours(frozenset({1}), time(9), time(12), "UTC")
+    lent, tomorrow = away(finance2, cast["support1"]), queries.clock() + timedelta(days=1)
+    with services.connection("owner") as owner, owner.transaction():
+        owner.execute("LOCK TABLE accounts_user, accounts_team")
+        results = race(
+            partial(
+                delegations.name, by=finance1, delegator=finance1, delegate=finance2, starts_at=None,
+                ends_at=tomorrow, reason=WHY,
+            ),
+            partial(delegations.end, by=finance2, delegation_id=lent.pk),
+            partial(hours.keep, by=admin, team=cast.teams["support"], hours=mornings),
+            partial(invitations.accept, token=token, password="a wholly different phrase"),
+            partial(stops.begin, by=admin, reason="Something is wrong."),
+        )  # fmt: skip
+    assert [type(one) for one in results] == [Busy] * 5, results
+    number = stops.begin(by=admin, reason="Something is wrong.").number
+    with services.connection("owner") as owner, owner.transaction():
+        owner.execute("LOCK TABLE accounts_user")
+        (lifted,) = race(partial(stops.lift, number=number, by=cast["admin2"], reason="It was nothing."))
+    assert isinstance(lifted, Busy), lifted

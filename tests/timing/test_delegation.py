@@ -13,7 +13,7 @@ from django.test import Client
 
 from accounts import delegations
 from accounts.absence import Delegation
-from accounts.delegations import Refused
+from accounts.acting import Refused
 from accounts.models import User
 from approvals import access, marks, queries
 from approvals.errors import NotYours, StepUpNeeded

@@ -14,7 +14,8 @@ from accounts import hours
 from accounts.absence import Delegation, TeamHours
 from accounts.hours import Hours
 from approvals import queries
-from tests.support.cast import Cast, decide, file_request
+from tests.support import codes
+from tests.support.cast import Cast, decide, file_request, password_set
 from tests.support.forms import said
 from tests.support.leaves import entries
 from tests.support.times import LARGE, away
@@ -42,6 +43,18 @@ def test_a_person_names_a_delegate_and_ends_it(cast: Cast, signed_in: SignedIn) 
     assert "For whom you decide" in said(signed_in("support2").get(HERE))
     assert client.post(f"{HERE}{made.pk}/end/").status_code == 303
     assert "Support2 Example for Fina Nowak" not in said(client.get(HERE))
+
+
+def test_entries_say_how_whoever_changed_absence_or_hours_had_proved_who_they_are(cast: Cast) -> None:
+    password_set(cast["admin1"])
+    client = codes.sign_in(cast["admin1"])
+    client.post(HERE, form("support2"))
+    client.post(f"{HERE}{Delegation.objects.get().pk}/end/")
+    given = {"weekdays": ["1"], "opens": "09:00", "closes": "17:00", "timezone": "UTC"}
+    client.post("/teams/finance/hours/", given)
+    client.post("/teams/finance/hours/", {"always": "1"})
+    told = [*entries("delegation.made"), *entries("delegation.ended"), *entries("team.hours")]
+    assert [leaf["auth"]["method"] for leaf in told] == ["password"] * 4
 
 
 def test_what_is_wrong_is_said_beside_its_field_and_kept(cast: Cast, signed_in: SignedIn) -> None:

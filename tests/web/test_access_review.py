@@ -57,6 +57,14 @@ def test_a_review_is_answered_signed_off_and_its_entry_carries_the_digest_of_it(
     assert two.post(URL, {"act": "sign"}).status_code == 422
     review = AccessReview.objects.get()
     assert (review.kept, review.removed) == (5, 1)
+    (begun,) = entries("access.review_begun")
+    assert (begun["actor"]["id"], begun["facts"]) == (str(cast["admin1"].pk), {"people": 6})
+    told = {leaf["facts"]["person"]: leaf for leaf in entries("access.line_answered")}
+    assert {who: leaf["facts"]["verdict"] for who, leaf in told.items()} == {
+        str(person.pk): "remove" if person == cast["support1"] else "keep" for person in User.objects.all()
+    }
+    assert {leaf["auth"]["method"] for leaf in told.values()} == {"password"}
+    assert told[str(cast["admin1"].pk)]["actor"]["id"] == str(cast["admin2"].pk)
     (entry,) = entries("access.reviewed")
     assert entry["facts"] == {"people": 6, "kept": 5, "removed": 1, "gone": 0}
     lines = [

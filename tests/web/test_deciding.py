@@ -251,7 +251,7 @@ def test_high_risk_is_503_while_nobody_seals_the_log_and_rejecting_still_works(c
 def test_while_another_holds_the_row_it_is_503_and_the_text_is_kept(
     cast: Cast, signed_in: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("approvals.transactions.LOCK_LIMIT_SECONDS", 1)
+    monkeypatch.setattr("approvals.transactions.LOCK_SECONDS", 1)
     request, client = file_request(cast), signed_in("support1")
     fields = {**fields_of(client.get(address(request))), **TYPED, "verdict": "approve"}
     with held(request):

@@ -8,19 +8,22 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
+from accounts import delegations
 from accounts.models import Invitation, Membership, RightsChange, Role, RoleGrant, User
 from accounts.people import teams_and_roles_of
 from agents import registration
 from agents.authentication import credential_for
 from agents.models import Credential, Scope
 from agents.problems import Problem
-from approvals import queries
+from approvals import access, queries
+from approvals.errors import NotYours
 from approvals.models import Decision
 from tests.support import codes, sealing
 from tests.support.cast import SETTING_UP, Cast, decide, file_request
 from tests.support.colleagues import answer, at, make_house, post
 from tests.support.forms import said
 from tests.support.leaves import entries
+from tests.support.times import away
 
 WHY = {"reason": "Left the company."}
 LARGE = {"amount_cents": 20000, "currency": "usd"}  # 2 of finance
@@ -74,6 +77,29 @@ def test_who_comes_back_comes_without_teams_roles_or_sessions(cast: Cast) -> Non
     assert teams_and_roles_of(person) == (frozenset(), frozenset())
     assert at(person).get("/queue/").status_code == 200
     assert [leaf["subject"]["id"] for leaf in entries("person.reactivated")] == [str(person.pk)]
+
+
+def test_delegations_given_and_held_end_with_who_leaves_and_do_not_come_back_with_them(cast: Cast) -> None:
+    person, other, admin = cast["finance1"], cast["finance2"], at(cast["admin1"])
+    held = away(other, person)
+    given = away(person, cast["support1"])
+    planned = away(other, person, starts_in=timedelta(days=10))
+    untouched = away(cast["admin2"], cast["admin3"])
+    post(admin, person, "deactivate", **WHY)
+    ended = {leaf["subject"]["id"]: leaf for leaf in entries("delegation.ended")}
+    assert set(ended) == {str(one.pk) for one in (held, given, planned)}
+    assert {leaf["facts"]["why"] for leaf in ended.values()} == {"deactivated"}
+    assert {leaf["actor"]["id"] for leaf in ended.values()} == {str(cast["admin1"].pk)}
+    assert {leaf["auth"]["method"] for leaf in ended.values()} == {"password"}
+    post(admin, person, "reactivate", reason="Hired again.")
+    assert access.viewer(person).held == ()
+    assert access.viewer(cast["support1"]).held == ()
+    assert {one.pk for one in delegations.running()} == {untouched.pk}
+    page = said(at(other).get("/preferences/delegation/"))
+    assert "planned" not in page
+    request = file_request(cast, parameters=LARGE)
+    with pytest.raises(NotYours):
+        decide(request, person, "approve")
 
 
 def test_rights_that_were_left_behind_by_another_way_are_not_given_back(cast: Cast) -> None:

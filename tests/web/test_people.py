@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from allauth.mfa.models import Authenticator
 from django.core import mail
 from django.db import IntegrityError
-from django.test import Client
+from django.test import Client, override_settings
 
 from accounts.models import Invitation, Role, RoleGrant, Team, User
 from accounts.people import teams_and_roles_of
@@ -299,3 +300,17 @@ def test_lists_cost_no_more_with_more_people_and_no_more_than_they_may(cast: Cas
 def test_no_log_keeps_a_link() -> None:
     event: dict[str, Any] = {"request": "GET /accounts/setup/dG9rZW4/", "event": "request_started"}
     assert without_keys(None, "info", event)["request"] == "GET /accounts/setup/***/"
+
+
+@override_settings(SHOW_LINKS=False)
+def test_who_makes_a_link_does_not_see_it_or_they_could_become_the_person_it_is_for(cast: Cast) -> None:
+    admin = at(cast["admin1"])
+    answer = admin.post("/people/invite/", INVITED)
+    assert answer.status_code == 201
+    (letter,) = mail.outbox
+    (path,) = re.findall(r"/accounts/setup/\S+", letter.body)
+    assert letter.to == [INVITED["email"]]
+    assert path not in answer.content.decode()
+    assert "It was sent to" in answer.content.decode()
+    again = post(admin, User.objects.get(email=INVITED["email"]), "link")
+    assert "/accounts/setup/" not in again.content.decode()

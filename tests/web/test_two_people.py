@@ -92,7 +92,9 @@ def test_a_change_is_confirmed_once_dropped_for_good_and_lapses_after_seven_days
     assert not holds(person, Role.ADMINISTRATOR)
     assert answer(two, proposed(one, person)).status_code == 303
     assert holds(person, Role.ADMINISTRATOR)
-    assert [leaf["facts"]["kind"] for leaf in entries("rights.cancelled")] == ["give-role"]
+    told = [(leaf["facts"]["kind"], leaf["facts"].get("why")) for leaf in entries("rights.cancelled")]
+    assert told == [("give-role", None), ("give-role", "lapsed")]
+    assert entries("rights.cancelled")[1]["facts"]["change"] == str(change.pk)
 
 
 def test_a_proposal_falls_with_the_role_of_who_made_it(cast: Cast) -> None:
@@ -185,3 +187,14 @@ def test_the_verbs_for_one_administrator_refuse_what_takes_two(cast: Cast) -> No
     assert holds(other, Role.POLICY_ACTIVATOR)
     assert User.objects.get(pk=other.pk).is_active
     assert not holds(cast["support1"], Role.ADMINISTRATOR)
+
+
+def test_the_entry_of_a_new_sign_in_that_took_two_names_the_change_and_who_proposed_it(cast: Cast) -> None:
+    assert post(at(cast["admin1"]), cast["admin3"], "link", **WHY).status_code == 303
+    change = RightsChange.objects.get()
+    assert answer(at(cast["admin2"]), change).status_code == 200
+    (entry,) = entries("person.invited")
+    assert entry["actor"]["id"] == str(cast["admin2"].pk)
+    assert entry["facts"]["change"] == str(change.pk)
+    assert entry["facts"]["proposed_by"] == str(cast["admin1"].pk)
+    assert "reason" in entry["commitments"]
