@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -10,22 +11,33 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import connection
+from uuid_utils.compat import uuid7
 
 from accounts.models import Membership, User
 from agents import registration, stops, suspension
 from agents.problems import Problem
-from approvals import allowances, redemption, requests
+from approvals import allowances, redemption, requests, spending
 from approvals.allowances import Wanted
 from approvals.api.documents import request_document
-from approvals.errors import AlreadyDecided, DecisionRefused, NotYours, Stopped, Unfit
-from approvals.models import Allowance, AllowanceUse, Decision, Grant, Notice, Request
+from approvals.errors import (
+    AlreadyDecided,
+    CannotRecord,
+    DecisionRefused,
+    NotYours,
+    StepUpNeeded,
+    Stopped,
+    Unfit,
+)
+from approvals.models import Allowance, AllowanceAgreement, AllowanceUse, Decision, Grant, Notice, Request
 from approvals.queries import read
 from approvals.queries import requests as annotated
+from approvals.rules.ruling import Ruling
 from approvals.tasks import withdraw_stopped
 from audit.entries import Party
 from tests.support import sealing, services
-from tests.support.cast import SETTING_UP, Cast, decide, file_request, make_cast, password_proof
+from tests.support.cast import SETTING_UP, Cast, decide, file_request, make_cast, password_proof, totp_proof
 from tests.support.leaves import entries
+from tests.support.times import activate
 
 SMALL = 'context.parameters.amount_cents <= 5000 && context.parameters.currency == "USD"'
 LARGE = "context.parameters.amount_cents > 10000 && context.parameters.amount_cents <= 50000"
@@ -168,6 +180,18 @@ def test_after_its_end_it_is_not_used(cast: Cast) -> None:
     assert file_request(cast).status == "pending"
 
 
+@pytest.mark.parametrize(
+    "stricter",
+    [{"risk": "critical"}, {"risk_unknown": True}, {"unknown": ("surprise",)}, {"outcome": "blocked"}],
+)
+def test_it_stands_in_only_where_people_are_asked_for_what_is_understood_and_not_critical(
+    stricter: dict[str, Any],
+) -> None:
+    asked = Ruling(outcome="people", reason="", retry=None, cause="policy")
+    assert spending.may_stand_in(asked)
+    assert not spending.may_stand_in(replace(asked, **stricter))
+
+
 # ---- who may allow what
 def test_the_quorum_of_each_request_agrees_to_the_whole(cast: Cast) -> None:
     basis = file_request(cast, parameters={"amount_cents": 20_000})
@@ -258,6 +282,63 @@ def test_high_risk_waits_for_people_while_the_log_is_not_live(transactional_db: 
     with services.connection("sealer") as sealer:
         sealer.execute("UPDATE audit_sealerstate SET alive_at = clock_timestamp() - interval '1 minute'")
     assert file_request(cast, parameters={"amount_cents": 20_000}).status == "pending"
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "reached"),
+    [("finance", "finance", True), ("support", "finance", False), ("finance", "support", False)],
+)
+def test_a_yes_fills_the_seats_its_person_sat_in_then_and_sits_in_now(then: str, now: str, reached: bool) -> None:
+    asked = Ruling(outcome="people", reason="", retry=None, cause="policy", requirement=({"finance": 1},))
+    yes = AllowanceAgreement(person=User(), teams=[then])
+    yes.teams_now = [now]  # type: ignore[attr-defined]  # as `agreements_of` annotates it
+    assert spending.standing(asked, [yes], owner_id=uuid7()).reached == reached
+
+
+def test_where_policy_asks_for_a_second_factor_only_a_yes_with_one_counts(cast: Cast) -> None:
+    request = file_request(cast)
+    propose(cast, basis=request)
+    activate(('@id("refund-small")', '@id("refund-small")\n@stepup("true")'))
+    assert file_request(cast).status == "pending", "who agreed gave no proof of it"
+    with pytest.raises(StepUpNeeded):
+        propose(cast, basis=request)
+    wanted = Wanted(SMALL, 1, 1, WHY)
+    allowances.propose(person=cast["support1"], request_id=request.pk, wanted=wanted, auth=totp_proof())
+    assert file_request(cast).status == "approved"
+
+
+def test_nothing_of_high_risk_is_allowed_ahead_while_the_log_is_not_live(transactional_db: None) -> None:
+    cast = make_cast(only=("finance1",))
+    basis = file_request(cast, parameters={"amount_cents": 20_000})
+    with pytest.raises(CannotRecord):
+        propose(cast, by="finance1", basis=basis, condition=LARGE)
+    assert not Allowance.objects.exists()
+
+
+def test_nobody_agrees_to_what_is_over_or_in_force(cast: Cast) -> None:
+    in_force = propose(cast)
+    basis = file_request(cast, parameters={"amount_cents": 20_000})
+    taken_back, ended = (propose(cast, by="finance1", basis=basis, condition=LARGE) for _ in range(2))
+    revoke(cast, taken_back)
+    with services.connection("owner") as owner, owner.transaction():
+        owner.execute("SET LOCAL session_replication_role = replica")
+        owner.execute(
+            "UPDATE approvals_allowance SET created_at = created_at - interval '2 days',"
+            " ends_at = clock_timestamp() - interval '1 second' WHERE id = %s",
+            [ended.pk],
+        )
+    for allowance, name in ((taken_back, "finance2"), (ended, "finance2"), (in_force, "support2")):
+        with pytest.raises(AlreadyDecided):
+            agree(cast, allowance, name)
+    assert [leaf["subject"]["id"] for leaf in entries("allowance.granted")] == [str(in_force.pk)]
+
+
+def test_nobody_agrees_while_the_agent_is_suspended(cast: Cast) -> None:
+    basis = file_request(cast, parameters={"amount_cents": 20_000})
+    half = propose(cast, by="finance1", basis=basis, condition=LARGE)
+    suspension.suspend(agent_id=cast.agent.pk, by=Party("person", str(cast["admin1"].pk)), reason="Odd.")
+    with pytest.raises(Stopped):
+        agree(cast, half, "finance2")
 
 
 # ---- ending one

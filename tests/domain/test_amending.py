@@ -11,6 +11,7 @@ import pytest
 from accounts.models import User
 from approvals import access, amending, policies, queries
 from approvals.api.documents import request_document
+from approvals.ballot import Form
 from approvals.errors import AlreadyDecided, ChangedMeanwhile, NotYours, StepUpNeeded, TooLate, Unfit
 from approvals.models import Decision, Event, Grant, Notice, Request
 from approvals.payloads import canonical, digest_of
@@ -134,6 +135,8 @@ def test_on_a_reject_parameters_are_ignored(cast: Cast) -> None:
     request = file_request(cast)
     decide(request, cast["support1"], "reject", parameters="not even JSON")
     assert (now(request).status, now(request).amended_at) == ("rejected", None)
+    words = {"rationale": "", "note": "", "reason_code": "", "display_digest": "", "view_id": "", "confirm": ""}
+    assert not Form(verdict="reject", parameters="{}", **words).edits
 
 
 # ---- votes on what stood fall

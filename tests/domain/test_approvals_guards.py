@@ -212,13 +212,12 @@ def test_an_approval_without_its_quorum_is_refused(app: psycopg.Connection, cast
     assert refused(app, *approval(large, finance1, (cast["owner1"], "finance"))) == NO_QUORUM
     assert refused(app, *approval(large, finance1, (cast["support1"], "support"))) == NO_QUORUM
     key, ballot = vote(small, cast["support1"])
-    assert refused(app, ballot, grant(small), (APPROVE, {"id": small.pk})) == NO_QUORUM  # a vote, but no seat
+    whole = [grant(small), entry(small), (APPROVE, {"id": small.pk})]
+    assert refused(app, ballot, *whole) == NO_QUORUM  # a vote, but no seat
     key, ballot = vote(small, cast["support1"], "reject")
-    rejected = [ballot, seat(small, key, "support"), grant(small), (APPROVE, {"id": small.pk})]
-    assert refused(app, *rejected) == NO_QUORUM
+    assert refused(app, ballot, seat(small, key, "support"), *whole) == NO_QUORUM
     key, ballot = vote(small, cast["support1"], voided=True)
-    voided = [ballot, seat(small, key, "support"), grant(small), (APPROVE, {"id": small.pk})]
-    assert refused(app, *voided) == NO_QUORUM
+    assert refused(app, ballot, seat(small, key, "support"), *whole) == NO_QUORUM
     assert {request.status for request in Request.objects.all()} == {"pending"}
 
 
@@ -234,7 +233,8 @@ def test_one_person_cannot_fill_two_seats(app: psycopg.Connection, cast: Cast) -
 def test_a_seat_filled_for_another_request_counts_nothing(app: psycopg.Connection, cast: Cast) -> None:
     one, other = file_request(cast), file_request(cast)
     key, ballot = vote(other, cast["support1"])
-    assert refused(app, ballot, seat(one, key, "support"), grant(one), (APPROVE, {"id": one.pk})) == NO_QUORUM
+    whole = [grant(one), entry(one), (APPROVE, {"id": one.pk})]
+    assert refused(app, ballot, seat(one, key, "support"), *whole) == NO_QUORUM
 
 
 def test_an_approval_without_a_grant_and_a_grant_without_an_approval_are_refused(
@@ -352,3 +352,15 @@ def test_whoever_answers_for_the_agent_now_fills_no_seat(app: psycopg.Connection
     request = file_request(cast)
     type(cast.agent).objects.filter(pk=cast.agent.pk).update(owner=new)
     assert refused(app, *approval(request, (new, "support"))) == NO_QUORUM
+
+
+def test_whoever_answers_for_the_agent_since_their_vote_fills_no_seat(app: psycopg.Connection, cast: Cast) -> None:
+    new = make_person("newowner", teams=[cast.teams["support"]])
+    request = file_request(cast)
+    key, ballot = vote(request, new)
+    assert refused(app, ballot) is None
+    type(cast.agent).objects.filter(pk=cast.agent.pk).update(owner=new)
+    approves = [seat(request, key, "support"), grant(request), entry(request), (APPROVE, {"id": request.pk})]
+    assert refused(app, *approves) == NO_QUORUM
+    type(cast.agent).objects.filter(pk=cast.agent.pk).update(owner=cast["owner1"])
+    assert refused(app, *approves) is None

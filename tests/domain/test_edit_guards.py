@@ -65,6 +65,9 @@ def test_an_approval_of_an_edit_is_weighed_by_what_policy_asks_of_the_edit(app: 
     assert refused(app, *asks_more, *votes(request, (support, "support"))) == NO_QUORUM
     assert refused(app, *asks_more, *votes(request, finance1)) == NO_QUORUM
     assert refused(app, *asks_more, *votes(request, finance1, finance2)) is None
+    floored = file_request(cast)
+    two_people = edited(floored, support, amended_people_floor=2)
+    assert refused(app, *two_people, *votes(floored, (support, "support"))) == NO_QUORUM
     large = file_request(cast, parameters={"amount_cents": 50_000})
     assert refused(app, *edited(large, support), *votes(large, (support, "support"))) is None
 

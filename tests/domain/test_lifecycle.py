@@ -262,3 +262,14 @@ class TestExpiring:
         assert Request.objects.get(pk=late.pk).status == "pending"
         assert entries("request.expired") == []
         assert not connection.in_atomic_block
+
+
+class TestWithdrawing:
+    def test_what_is_overdue_or_has_ended_is_left_as_it_is(self, cast: Cast) -> None:
+        waits, late = file_request(cast), overdue(file_request(cast))
+        gone = moved(file_request(cast), Status.REJECTED)
+        with transaction.atomic():
+            assert lifecycle.withdraw_batch([waits.pk, late.pk, gone.pk], by=BY, facts={"cause": "test"}) == 1
+        statuses = [Request.objects.get(pk=one.pk).status for one in (waits, late, gone)]
+        assert statuses == ["withdrawn", "pending", "rejected"]
+        assert [leaf["subject"]["id"] for leaf in entries("request.withdrawn")] == [str(waits.pk)]

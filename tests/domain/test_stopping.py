@@ -298,6 +298,18 @@ def test_the_database_refuses_a_redemption_after_a_stop_and_of_a_suspended_agent
     assert refused(spend, executor, newer.pk) == "CS411"
 
 
+def test_the_database_refuses_a_redemption_while_a_stop_is_in_force_whenever_it_was_granted(cast: Cast) -> None:
+    stops.begin(by=cast["admin1"], reason=WHY)
+    stops.lift(number=1, by=cast["admin2"], reason="Over.")
+    request = file_request(cast, "docs.read")
+    assert Grant.objects.get(request=request).epoch == 1
+    with services.connection("owner") as owner, owner.transaction():  # as if it had been granted during the stop
+        owner.execute("SET LOCAL session_replication_role = replica")
+        owner.execute("UPDATE agents_stop SET lifted_at = NULL, lifted_by_id = NULL, lift_reason = ''")
+    spend = "UPDATE approvals_grant SET redeemed_at = clock_timestamp(), redeemed_by_id = %s WHERE request_id = %s"
+    assert refused(spend, cast.credentials["executor"].pk, request.pk) == "CS411"
+
+
 def test_an_epoch_is_neither_changed_nor_from_the_future(cast: Cast) -> None:
     request = file_request(cast, "docs.read")
     stops.begin(by=cast["admin1"], reason=WHY)

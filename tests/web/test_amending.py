@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from tests.support import sealing
 from tests.support.cast import Cast, decide, file_request, make_cast, totp_proof
 from tests.support.codes import equip, sign_in
 from tests.support.forms import fields_of, said
+from tests.support.times import pass_time
 from tests.web.test_polls import next_poll
 from tests.web.test_queue import queue
 
@@ -97,7 +99,7 @@ def test_the_exact_parameters_are_the_edit_and_the_filed_ones_can_still_be_opene
 
 
 def test_whose_vote_fell_is_told_finds_it_in_their_turn_again_and_may_decide(cast: Cast, signed_in: SignedIn) -> None:
-    request = file_request(cast, parameters=BIG)
+    request = pass_time(file_request(cast, parameters=BIG), timedelta(minutes=1))  # new by the edit, not by its filing
     first, second = signed_in("finance1"), signed_in("finance2")
     amend(first, request, 50_000)  # as it was filed: a plain vote
     assert queue(first).count == 0
