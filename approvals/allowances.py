@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models.functions import Now
+from uuid_utils.compat import uuid7
 
 from accounts import acting, second_factor
 from accounts.models import Membership, User
@@ -53,12 +54,14 @@ _PROPOSING = 0x616C_6C6F  # the advisory lock of proposals for one agent and act
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An allowance as asked for: a Cedar expression, how many uses, for how many hours, and why."""
+    """An allowance as asked for: a Cedar expression, how many uses, for how many hours, and why; `once` is the form's
+    own id, which the allowance takes, so that a form sent twice makes one."""
 
     condition: str
     uses: int | None
     hours: int | None
     rationale: str
+    once: UUID | None = None
 
 
 def ruling_for(request: Request) -> Ruling:
@@ -123,8 +126,11 @@ def propose(*, person: User, request_id: UUID, wanted: Wanted, auth: Authenticat
         ruling, now = ruling_for(request), queries.clock()
         _refuse(person, request.agent.owner_id, ruling, auth, now)
         uses = _fit(wanted, request)
+        if (before := _made_before(person, request, wanted.once)) is not None:
+            return before
         _refuse_more(request, may.epoch, now)
     allowance = Allowance(
+        id=wanted.once or uuid7(),
         agent=request.agent,
         action=request.action,
         condition=wanted.condition.strip(),
@@ -246,11 +252,19 @@ def _evidence(person: User, subject: Party) -> Iterator[None]:
         raise
 
 
-def _refuse_more(request: Request, epoch: int, now: datetime) -> None:
-    """Proposals for one agent and action wait for each other here, so that they are counted."""
+def _made_before(person: User, request: Request, once: UUID | None) -> Allowance | None:
+    """What this person made of this very form already; raises `NotYours` where somebody else did. Proposals for one
+    agent and action wait for each other here, so that they are seen and counted."""
     with connection.cursor() as cursor:
         key = f"{request.agent_id} {request.action}"
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_PROPOSING, key])
+    found = Allowance.objects.filter(pk=once).first() if once is not None else None
+    if found is not None and not AllowanceAgreement.objects.filter(allowance=found, person=person).exists():
+        raise NotYours("Open the form anew: this one was used before.")
+    return found
+
+
+def _refuse_more(request: Request, epoch: int, now: datetime) -> None:
     of_these = Allowance.objects.filter(agent=request.agent_id, action=request.action, epoch=epoch)
     if of_these.filter(revoked_at__isnull=True, uses_left__gt=0, ends_at__gt=now).count() >= OPEN_AT_MOST:
         raise EnoughAllowed(

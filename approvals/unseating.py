@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from approvals import access, lifecycle, listing, quorum, votes
+from approvals import access, listing, quorum, votes
 from approvals.models import Decision, Request
 from approvals.states import Status
 from audit.entries import Party
@@ -21,6 +21,7 @@ def void_fallen(person_id: UUID, *, active: bool, by: Party, what: str) -> int:
     all their own where they are not `active`, else those that stood on their seats alone; and of delegates, those that
     stood on this person's. Within the caller's transaction, after the change; returns how many.
 
+    No version grows: pages notice by the votes themselves, and the agent is not to learn that there were any.
     `what` is what the person did or suffered, as in "The voter `what`": at most 150 characters. Requests are locked in
     the order of their ids.
     """
@@ -36,8 +37,6 @@ def void_fallen(person_id: UUID, *, active: bool, by: Party, what: str) -> int:
         lent = [vote for vote in fallen if vote.person_id != person_id]
         votes.void(own, request=request, by=by, reason=f"The voter {what}")
         votes.void(lent, request=request, by=by, reason=f"The person the voter stood for {what}")
-        if fallen:
-            lifecycle.touch(request)
         voided += len(fallen)
     return voided
 

@@ -15,7 +15,7 @@ from audit.types import EntryType
 
 
 def void(votes: Collection[Decision], *, request: Request, by: Party, reason: str) -> None:
-    """Void these standing decisions on `request`, whose row the caller has locked and whose change it counts.
+    """Void these standing decisions on `request`, whose row the caller has locked.
 
     `reason` is a sentence for reviewers (at most 200 characters); agents never read it.
     """

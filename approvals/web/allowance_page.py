@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -64,6 +64,7 @@ class NewPage:
     tried: list[Tried]
     under: int
     free: str
+    once: str  # the form's own id: sent twice, it makes one allowance
     why_not: str = ""
     confirm_url: str = ""
 
@@ -192,6 +193,7 @@ def new_page(
         tried=tried,
         under=sum(1 for one in tried if one.falls_under),
         free=free,
+        once=values.get("once") or str(uuid4()),
         why_not=why_not,
         confirm_url=_confirm_url(person, back) if confirm else "",
     )

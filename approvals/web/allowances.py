@@ -62,7 +62,7 @@ def new(request: HttpRequest) -> HttpResponse:
         raise Http404  # an auditor reads masked pages, and a condition would spell the values out
     if request.method != "POST":
         return _form(request, person, basis, allowance_page.suggested(basis))
-    values = {name: typed(request, name) for name in ("condition", "uses", "hours", "rationale")}
+    values = {name: typed(request, name) for name in ("condition", "uses", "hours", "rationale", "once")}
     if "try" in request.POST:
         return _form(request, person, basis, values)
     try:
@@ -74,6 +74,7 @@ def new(request: HttpRequest) -> HttpResponse:
                 _number(values["uses"]),
                 _number(values["hours"]),
                 values["rationale"],
+                _uuid(values["once"]),
             ),
             auth=authentication_of(request),
         )

@@ -191,3 +191,19 @@ def test_pages_of_allowances_keep_their_budget(cast: Cast, signed_in: SignedIn, 
     assert [cost(path) for path in paths] == before
     assert before[0] <= 12
     assert max(before) <= 20
+
+
+def test_a_form_sent_twice_makes_one_allowance_and_is_good_for_nobody_else(
+    cast: Cast, signed_in: SignedIn, sealed: None
+) -> None:
+    request = file_request(cast)
+    client = signed_in("support1")
+    page = client.get(f"/allowances/new/?request={request.pk}").content.decode()
+    once = page.partition('name="once" value="')[2].partition('"')[0]
+    first, second = (made(client, request, once=once) for _ in range(2))
+    assert first == second
+    assert Allowance.objects.count() == 1
+    other = signed_in("support2").post("/allowances/new/", form(request, once=once))
+    assert other.status_code == 403
+    assert "Open the form anew" in said(other)
+    assert Allowance.objects.count() == 1
