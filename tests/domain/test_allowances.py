@@ -333,6 +333,20 @@ def test_nobody_agrees_to_what_is_over_or_in_force(cast: Cast) -> None:
     assert [leaf["subject"]["id"] for leaf in entries("allowance.granted")] == [str(in_force.pk)]
 
 
+def test_who_was_deactivated_meanwhile_agrees_to_nothing(cast: Cast) -> None:
+    request = file_request(cast)
+    User.objects.filter(pk=cast["support1"].pk).update(is_active=False)  # and the caller holds them as they were
+    with pytest.raises(NotYours):
+        propose(cast, basis=request)
+
+
+def test_what_was_not_in_force_is_not_when_policy_asks_for_fewer(cast: Cast) -> None:
+    basis = file_request(cast, parameters={"amount_cents": 20_000})
+    propose(cast, by="finance1", basis=basis, condition=LARGE)
+    activate(('@require("2 of finance")', '@require("1 of finance")'))
+    assert file_request(cast, parameters={"amount_cents": 20_000}).status == "pending"
+
+
 def test_nobody_agrees_while_the_agent_is_suspended(cast: Cast) -> None:
     basis = file_request(cast, parameters={"amount_cents": 20_000})
     half = propose(cast, by="finance1", basis=basis, condition=LARGE)

@@ -149,6 +149,8 @@ def test_resuming_takes_somebody_else_than_the_owner_and_brings_nothing_back(cas
     with pytest.raises(SuspensionRefused):
         suspension.resume(agent_id=cast.agent.pk, by=cast["admin1"], reason="")
     suspension.resume(agent_id=cast.agent.pk, by=cast["admin1"], reason="Mended.")
+    with pytest.raises(SuspensionRefused):
+        suspension.resume(agent_id=cast.agent.pk, by=cast["admin1"], reason="Once more.")
     assert file_request(cast).status == "pending"
     assert Request.objects.get(pk=waiting.pk).status == "withdrawn"
     with pytest.raises(Problem):
