@@ -236,7 +236,7 @@ class Rights:
 def rights_of(user: Any) -> Rights:
     """For the frame of a page: whether people's pages are there for this person, and whether they should review
     access. No query where the page has read this person's roles, one more for an administrator."""
-    if not user.is_authenticated:
+    if user is None or not user.is_authenticated:
         return Rights()
     roles = user.roles_seen if user.roles_seen is not None else teams_and_roles_of(user)[1]
     return Rights(bool(roles & READERS), Role.ADMINISTRATOR in roles and due().over)

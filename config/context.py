@@ -31,7 +31,8 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "now_ms": int(now.timestamp() * 1000),
         "nav": nav,
         "oidc": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
-        "rights": SimpleLazyObject(lambda: rights_of(request.user)),
+        # A page about a refused Host is drawn before anybody was asked who they are.
+        "rights": SimpleLazyObject(lambda: rights_of(getattr(request, "user", None))),
         "queue_count": None,
         "frame": SimpleLazyObject(lambda: _frame(request)),
     }

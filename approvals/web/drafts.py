@@ -1,7 +1,7 @@
 """What was typed for an approval, kept in the session while the person confirms that it is them; scripts not needed.
 
-Only the reason, its code, the note, the fact typed again and an edit of the parameters, of a few requests, until
-decided or signed out; never a verdict. An edit is given back only while what it was made from still stands.
+Only the reason, its code, the note and an edit of the parameters, of a few requests, until decided or signed out; never
+a verdict, nor the fact that is typed again. An edit is given back only while what it was made from still stands.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from approvals import amending
 from approvals.models import Request
 from approvals.rationale import RATIONALE_AT_MOST
 
-FIELDS = ("rationale", "note", "reason_code", "confirm")
+FIELDS = ("rationale", "note", "reason_code")
 REQUESTS_AT_MOST = 5
 EDIT_AT_MOST = 300_000  # characters; an edit is kept whole or not at all
 _KEY = "decision_drafts"

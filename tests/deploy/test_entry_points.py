@@ -112,12 +112,12 @@ def test_the_web_process_answers_and_serves_its_files(image: Path, untouched: No
         except httpx.TransportError:
             return False
 
-    eventually(up, within=SLOW, what="the web process to answer")
-    assert http.get("/readyz").status_code == 200
-    page = http.get("/accounts/login/")
-    assert page.status_code == 200
-    assert http.get("/static/favicon.svg").status_code == 200
-    ended(web, log)
+    try:
+        eventually(up, within=2 * SLOW, what="the web process to answer")
+        for path in ("/readyz", "/accounts/login/", "/static/favicon.svg"):
+            assert http.get(path).status_code == 200, path
+    finally:
+        ended(web, log)
 
 
 @pytest.mark.parametrize("name", ["worker", "beat", "sealer"])
@@ -137,8 +137,10 @@ def test_each_other_process_says_in_the_log_that_it_started(
             ).fetchone()
         return bool(row and row[0])
 
-    eventually(said, within=SLOW, what=f"{name} to start")
-    ended(process, log)
+    try:
+        eventually(said, within=2 * SLOW, what=f"{name} to start")
+    finally:
+        ended(process, log)
 
 
 def test_anything_else_is_a_command_of_manage_py(image: Path, untouched: None) -> None:

@@ -319,7 +319,7 @@ def test_nobody_agrees_to_what_is_over_or_in_force(cast: Cast) -> None:
     in_force = propose(cast)
     basis = file_request(cast, parameters={"amount_cents": 20_000})
     taken_back, ended = (propose(cast, by="finance1", basis=basis, condition=LARGE) for _ in range(2))
-    revoke(cast, taken_back)
+    revoke(cast, taken_back, by="finance1")
     with services.connection("owner") as owner, owner.transaction():
         owner.execute("SET LOCAL session_replication_role = replica")
         owner.execute(
