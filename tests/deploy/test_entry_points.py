@@ -17,7 +17,7 @@ import pytest
 from django.conf import settings
 
 from config.embedded.environment import for_command, for_process
-from tests.support import services
+from tests.support import sealing, services
 from tests.support.eventually import eventually
 from tests.support.live import SLOW, free_port
 
@@ -125,6 +125,7 @@ def test_each_other_process_says_in_the_log_that_it_started(
     image: Path, untouched: None, tmp_path: Path, transactional_db: None, name: str
 ) -> None:
     log = tmp_path / "log"
+    sealing.forget_outside_copies()  # of the logs of tests before: this one begins anew
     process = started(image, name, log)
 
     def said() -> bool:
