@@ -45,7 +45,7 @@ def waiting() -> Iterator[Any]:
         def told() -> str | None:
             # Redis has one set of channels for all of its databases: other workers of the suite are heard here too.
             while (message := heard.get_message(timeout=0.2)) is not None:
-                if Request.objects.filter(pk=message["data"]).exists():
+                if Request.objects.filter(pk__in=message["data"].split()).exists():
                     return str(message["data"])
             return None
 
