@@ -16,6 +16,7 @@ from django.db import connection
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce, Least, Now
 
+from accounts import reasons
 from accounts.absence import LONGEST, PLANNED_AT_MOST, REASON_AT_MOST, SHORTEST, Delegation
 from accounts.acting import Acting, Refused, one_at_a_time
 from accounts.models import Role, User
@@ -147,18 +148,14 @@ def name(
     `Refused`. Changes of rights are made one after another: a circle, or a second delegate, may close from either side,
     and one of the two may be leaving.
     """
-    reason = reason.strip()
     with one_at_a_time() as now:
         starts_at = max(starts_at or now, now)
         _refuse_people(by, delegator, delegate)
         _refuse_period(starts_at, ends_at, now)
-        if not reason:
-            raise Refused("Say why: colleagues and auditors read it.", "reason")
-        if len(reason) > REASON_AT_MOST:
-            raise Refused(f"Say it in {REASON_AT_MOST} characters or fewer.", "reason")
+        said = reasons.clean(reason, why="Say why: colleagues and auditors read it.", at_most=REASON_AT_MOST)
         _refuse_others(Span(delegator.pk, delegate.pk, starts_at, ends_at))
         made = Delegation(
-            delegator=delegator, delegate=delegate, starts_at=starts_at, ends_at=ends_at, reason=reason, named_by=by
+            delegator=delegator, delegate=delegate, starts_at=starts_at, ends_at=ends_at, reason=said, named_by=by
         )
         made.save(force_insert=True)
         record(
@@ -172,7 +169,7 @@ def name(
                     "starts_at": timestamp(starts_at),
                     "ends_at": timestamp(ends_at),
                 },
-                personal={"reason": Personal(reason)},
+                personal={"reason": Personal(said)},
                 auth=auth,
             )
         )

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import F
 from django.db.models.functions import Now
 
-from accounts import delegations, membership, people
+from accounts import delegations, membership, people, reasons
 from accounts.acting import Acting, Refused, changing, locked
 from accounts.models import TWO_PEOPLE, Invitation, RightsChange, Role, RoleGrant, User
 from accounts.rights import UNUSED
@@ -35,7 +35,7 @@ def deactivate(*, by: Acting, person_id: UUID, reason: str) -> None:
             raise Refused("Another administrator deactivates you.")
         if holds_a_role_of_two(person):
             raise Refused("Deactivating an administrator or activator takes two administrators.")
-        carry_out(by, person, membership.clean(reason, asked=True))
+        carry_out(by, person, reasons.clean(reason))
 
 
 def carry_out(by: Acting, person: User, reason: str, *, facts: Mapping[str, JSON] | None = None) -> None:
@@ -91,7 +91,7 @@ def reactivate(*, by: Acting, person_id: UUID, reason: str) -> None:
         person = locked(person_id)
         if holds_a_role_of_two(person):
             raise Refused("Reactivating an administrator or activator takes two administrators.")
-        bring_back(by, person, membership.clean(reason, asked=True))
+        bring_back(by, person, reasons.clean(reason))
 
 
 def bring_back(by: Acting, person: User, reason: str, *, facts: Mapping[str, JSON] | None = None) -> None:

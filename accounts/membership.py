@@ -12,13 +12,12 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from accounts import people
-from accounts.acting import Acting, Refused, all_seen, changing, locked
+from accounts import people, reasons
+from accounts.acting import Acting, Refused, changing, locked
 from accounts.models import TWO_PEOPLE, Membership, Role, RoleGrant, Team, User
 from accounts.signals import rights_shrank
 
 AUDITOR_FOR = timedelta(days=90)  # unless another end is given
-LONGEST_REASON = 500
 
 
 def new_team(*, by: Acting, slug: str, name: str) -> Team:
@@ -37,14 +36,14 @@ def seat(*, by: Acting, person_id: UUID, team: Team, reason: str = "") -> None:
         person = _another(by, person_id)
         if Membership.objects.filter(user=person, team=team).exists():
             raise Refused(f"They sit in {team.slug} already.")
-        people.join_team(by=by.party, user=person, team=team, reason=clean(reason), auth=by.auth)
+        people.join_team(by=by.party, user=person, team=team, reason=_said(reason), auth=by.auth)
 
 
 def unseat(*, by: Acting, person_id: UUID, team: Team, reason: str = "") -> None:
     """Take somebody's seat in a team, and with it the open votes that stood on it alone."""
     with changing(by):
         person = _another(by, person_id)
-        if not people.leave_team(by=by.party, user=person, team=team, reason=clean(reason), auth=by.auth):
+        if not people.leave_team(by=by.party, user=person, team=team, reason=_said(reason), auth=by.auth):
             raise Refused(f"They do not sit in {team.slug} any more.")
         shrank(by, person, f"left the team {team.slug}.")
 
@@ -56,11 +55,11 @@ def give(*, by: Acting, person_id: UUID, role: Role, until: datetime | None = No
         _one_suffices(role)
         if until is not None and until <= now:
             raise Refused("The end must lie in the future.", "until")
-        if role is Role.AUDITOR and until is None and not clean(reason):
+        if role is Role.AUDITOR and until is None and not _said(reason):
             raise Refused("An auditor without an end needs a reason.", "reason")
         if role in people.teams_and_roles_of(person)[1]:
             raise Refused("They hold this role already.", "role")
-        people.give_role(by=by.party, user=person, role=role, expires_at=until, reason=clean(reason), auth=by.auth)
+        people.give_role(by=by.party, user=person, role=role, expires_at=until, reason=_said(reason), auth=by.auth)
 
 
 def take(*, by: Acting, person_id: UUID, role: Role, reason: str = "") -> None:
@@ -68,7 +67,7 @@ def take(*, by: Acting, person_id: UUID, role: Role, reason: str = "") -> None:
     with changing(by):
         person = _another(by, person_id)
         _one_suffices(role)
-        if not people.take_role(by=by.party, user=person, role=role, reason=clean(reason), auth=by.auth):
+        if not people.take_role(by=by.party, user=person, role=role, reason=_said(reason), auth=by.auth):
             raise Refused("They do not hold this role any more.")
         shrank(by, person, f"lost the role {role.value}.")
 
@@ -90,14 +89,9 @@ def shrank(by: Acting, person: User, what: str) -> None:
     )
 
 
-def clean(reason: str, *, asked: bool = False) -> str:
-    """The reason as it is kept; refused where it is too long, or missing where one is asked for."""
-    reason = " ".join(reason.split())
-    if asked and not reason:
-        raise Refused("Say why.", "reason")
-    if len(reason) > LONGEST_REASON:
-        raise Refused(f"Say it in {LONGEST_REASON} characters.", "reason")
-    return all_seen(reason, "reason")
+def _said(reason: str) -> str:
+    """Most changes of seats and roles ask for no reason, and keep one that is given."""
+    return reasons.clean(reason, asked=False)
 
 
 def _another(by: Acting, person_id: UUID) -> User:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db.models.functions import Now
 
-from accounts import departures, membership, people
+from accounts import departures, people, reasons
 from accounts.acting import Acting, Refused, administrators, changing, locked
 from accounts.invitations import has_open_link, issue
 from accounts.models import TWO_PEOPLE, Invitation, RightsChange, Role, User
@@ -33,7 +33,7 @@ def propose(
     second alone, which is recorded as such."""
     with changing(by) as now:
         person = locked(person_id)
-        reason = membership.clean(reason, asked=True)
+        reason = reasons.clean(reason)
         _still_makes_sense(person, kind, role)
         if kind == Kind.GIVE and role is Role.ADMINISTRATOR and administrators() == {by.person.pk}:
             people.give_role(

@@ -9,10 +9,10 @@ from __future__ import annotations
 from django.db import IntegrityError, connection
 from django.db.models.functions import Now
 
+from accounts import reasons
 from accounts.acting import Refused
 from accounts.models import User
 from accounts.people import person_party
-from agents import reasons
 from agents.models import Stop
 from audit.entries import Authentication, Draft, Party, Personal, record
 from audit.limits import limited
@@ -96,7 +96,4 @@ def lift(*, number: int, by: User, reason: str, auth: Authentication | None = No
 
 
 def _reason(text: str) -> str:
-    try:
-        return reasons.clean(text, why="Say why: everybody who works here will read it.")
-    except reasons.BadReason as bad:
-        raise StopRefused(str(bad), field="reason") from bad
+    return reasons.clean(text, why="Say why: everybody who works here will read it.", refused=StopRefused)

@@ -13,10 +13,11 @@ from uuid import UUID
 from django.db import OperationalError, connection, transaction
 from django.dispatch import Signal
 
+from accounts import reasons
 from accounts.acting import Refused
 from accounts.models import User
 from accounts.people import person_party
-from agents import permission, reasons
+from agents import permission
 from agents.models import Agent
 from agents.problems import Problem
 from audit.entries import Authentication, Draft, Party, Personal, record
@@ -114,7 +115,4 @@ def resume(*, agent_id: UUID, by: User, reason: str, auth: Authentication | None
 
 
 def _reason(text: str) -> str:
-    try:
-        return reasons.clean(text, why="Say why: it stays with the agent's history.")
-    except reasons.BadReason as bad:
-        raise SuspensionRefused(str(bad), field="reason") from bad
+    return reasons.clean(text, why="Say why: it stays with the agent's history.", refused=SuspensionRefused)

@@ -17,9 +17,9 @@ from django.db import connection
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
-from accounts import acting, second_factor
+from accounts import acting, reasons, second_factor
 from accounts.models import Membership, User
-from agents import permission, reasons
+from agents import permission
 from approvals import access, policies, queries, quorum, rationale, spending, voiding
 from approvals.access import Viewer
 from approvals.errors import (
@@ -204,7 +204,7 @@ def revoke(*, person: User, allowance_id: UUID, reason: str, auth: Authenticatio
             raise AlreadyDecided("This allowance is revoked already.")
         try:
             said = reasons.clean(reason)
-        except reasons.BadReason as bad:
+        except acting.Refused as bad:
             raise Unfit({"reason": str(bad)}) from bad
     Allowance.objects.filter(pk=allowance.pk).update(revoked_at=Now(), revoked_by=person, revoke_reason=said)
     allowance.refresh_from_db()

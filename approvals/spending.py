@@ -26,6 +26,7 @@ from approvals.rules.values import JSON
 from approvals.states import Status
 from audit.entries import Authentication, Draft, EvidenceUnavailable, Party, record_many
 from audit.health import assert_log_is_live
+from audit.limits import clock
 from audit.types import EntryType
 
 
@@ -139,19 +140,12 @@ def find(ask: Ask, ruling: Ruling, pack: Pack | None, *, agent_id: UUID, owner_i
 def _could_be_approved(ruling: Ruling) -> bool:
     """As for a person's approval: high risk needs a log that is live, and every grant a key. Else it waits."""
     try:
-        grants.assert_can_sign(_clock())
+        grants.assert_can_sign(clock())
         if ruling.risk == "high":
             assert_log_is_live()
     except (grants.CannotSign, EvidenceUnavailable):
         return False
     return True
-
-
-def _clock() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        moment: datetime = cursor.fetchone()[0]
-        return moment
 
 
 def spend(usable: Usable, request: Request, ruling: Ruling, *, at: datetime) -> None:
