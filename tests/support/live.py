@@ -136,7 +136,7 @@ def web(**more: str) -> Iterator[Server]:
     port = free_port()
     line = re.search(r"^web:.* python (.*)$", (Path(settings.BASE_DIR) / "Procfile").read_text(), re.M)
     assert line is not None
-    given = {"$HOST": "127.0.0.1", "$PORT": str(port)}
+    given = {"$HOST": "127.0.0.1", "$PORT": str(port), "${CONNECTIONS:-4096}": more.get("CONNECTIONS", "4096")}
     command = [sys.executable, *(given.get(word, word) for word in shlex.split(line[1]))]
     with process(command, "web", **more) as (started, log):
         server = Server(port, started, log)
