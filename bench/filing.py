@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import json
 import multiprocessing
-import os
 import re
 import subprocess
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import psycopg
 
 from bench import reports
@@ -100,8 +100,9 @@ def measured(house: House, clients: int, seconds: float) -> list[dict[str, Any]]
         where = urlsplit(house.url)
         load = Load(str(where.hostname), int(where.port or 80), house.demo["keys"]["agent"], kind, clients, seconds)
         run(Load(**{**vars(load), "seconds": 2.0}))  # warm
+        before_it = spent(house)
         times, took = run(load)
-        found.append((kind, times, took))
+        found.append((kind, times, took, {each: used - before_it[each] for each, used in spent(house).items()}))
     after = floor(house, clients)
     base = (before + after) / 2
     return [
@@ -113,9 +114,25 @@ def measured(house: House, clients: int, seconds: float) -> list[dict[str, Any]]
             "p99 ms": reports.at(times, 0.99),
             "pgbench/s": round(base),
             "ratio": round(len(times) / took / base, 3),
+            **{f"{each} CPU ms": round(1000 * used / len(times), 2) for each, used in cpu.items()},
         }
-        for kind, times, took in found
+        for kind, times, took, cpu in found
     ]
+
+
+def spent(house: House) -> dict[str, float]:
+    """Seconds of processor that the house's processes have used so far, by kind; PostgreSQL's include what its
+    processes did for the sealer and the worker."""
+    kinds = {"web": ("uvicorn",), "PostgreSQL": ("postgres",), "sealer": ("seal_audit_log",), "worker": ("celery",)}
+    return {kind: sum(map(_used, house.named(*words))) for kind, words in kinds.items()}
+
+
+def _used(process: psutil.Process) -> float:
+    try:
+        used = process.cpu_times()
+    except psutil.NoSuchProcess:  # a connection that was closed
+        return 0.0
+    return float(used.user + used.system)
 
 
 def owner(house: House) -> str:
@@ -127,7 +144,7 @@ def owner(house: House) -> str:
 def floor(house: House, clients: int) -> float:
     """Transactions a second of pgbench on the house's own server."""
     reports.say(f"{clients} clients, pgbench")
-    url = owner(house)
+    url, pgbench = owner(house), programs.wheels().postgres / "pgbench"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(SETUP)
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
@@ -135,8 +152,7 @@ def floor(house: House, clients: int) -> float:
         script.write(TRANSACTION.replace(":body", f"'{body}'"))
         script.flush()
         done = subprocess.run(
-            [programs.wheels().postgres / "pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", "8"]
-            + ["-f", script.name, url],
+            [pgbench, "-n", "-M", "prepared", "-j", "2", "-T", "8", "-c", str(clients), "-f", script.name, url],
             capture_output=True,
             text=True,
             check=True,
