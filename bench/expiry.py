@@ -22,8 +22,8 @@ from typing import Any
 
 import psutil
 
-from bench import house, report
-from bench.report import say
+from bench import house, reports
+from bench.reports import say
 
 _FLOOR_TABLES = """
 CREATE TABLE floor_request (LIKE approvals_request INCLUDING ALL);
@@ -46,7 +46,7 @@ def main() -> None:
     """Seed, wait for the deadlines, run the floor and the sweep, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=100_000, help="how many overdue requests (100000)")
-    parser.add_argument("--json", type=Path, help="where the JSON goes (var/bench/expiry.json)")
+    parser.add_argument("--json", type=Path, default=reports.place("expiry"), help="where the JSON goes")
     parser.add_argument("--only-sweep", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.only_sweep:
@@ -56,9 +56,9 @@ def main() -> None:
         _measure(given.requests, whole, given.json)
 
 
-def _measure(requests: int, whole: dict[str, str], to: Path | None) -> None:
+def _measure(requests: int, whole: dict[str, str], to: Path) -> None:
     owner = whole["DATABASE_OWNER_URL"]
-    before = report.conditions(whole["DATABASE_URL"], whole["REDIS_URL"])
+    versions = house.versions(whole)
     seeded = _seed(requests)
     say("copying the pending rows for the statement, then VACUUM ANALYZE")
     _prepare_floor(owner)
@@ -71,26 +71,20 @@ def _measure(requests: int, whole: dict[str, str], to: Path | None) -> None:
     )
     sweep = json.loads(done.stdout.splitlines()[-1])
     _check(owner, requests)
-    ratio = round(sweep["seconds"] / floor, 2)
-    rows = {
-        "one UPDATE … INSERT": {"seconds": floor, "rows a second": round(requests / floor)},
-        "the sweep": {
+    memory = sweep["megabytes"]
+    rows = [
+        {"what": "one UPDATE … INSERT", "seconds": floor, "rows a second": round(requests / floor), "of the floor": 1.0}
+        | dict.fromkeys(memory, ""),
+        {
+            "what": "the sweep",
             "seconds": sweep["seconds"],
             "rows a second": round(requests / sweep["seconds"]),
-            "times the floor": ratio,
-            "MB before": sweep["megabytes"]["before"],
-            "MB at most": sweep["megabytes"]["most"],
-            "MB after": sweep["megabytes"]["after"],
-        },
-    }
-    columns = ("seconds", "rows a second", "times the floor", "MB before", "MB at most", "MB after")
-    report.table(f"{requests:,} overdue requests denied, each with its entry", columns, rows)
-    report.write(
-        "expiry",
-        {"conditions": before, "requests": requests, "seeding_seconds": seeded, "floor_seconds": floor, "sweep": sweep}
-        | {"ratio": ratio},
-        to=to,
-    )
+            "of the floor": round(sweep["seconds"] / floor, 2),
+        }
+        | memory,
+    ]
+    title = f"{requests} overdue requests denied, each with its entry; memory of the sweeping process"
+    reports.publish(title, rows, to, requests=requests, seeding_seconds=seeded, **versions)
 
 
 def _seed(requests: int) -> float:
@@ -194,6 +188,7 @@ def _sweep() -> None:
         over.set()
         sampling.join()
     after = own.memory_info().rss
+    say(f"{denied:,} denied in {seconds:.1f} s")
     third = max(1, len(samples) // 3)
     print(
         json.dumps(
@@ -201,11 +196,11 @@ def _sweep() -> None:
                 "denied": denied,
                 "seconds": round(seconds, 2),
                 "megabytes": {
-                    "before": _megabytes(before),
-                    "first third": _megabytes(max(samples[:third], default=after)),
-                    "last third": _megabytes(max(samples[-third:], default=after)),
-                    "most": _megabytes(max([*samples, after])),
-                    "after": _megabytes(after),
+                    "MB before": _megabytes(before),
+                    "MB first third": _megabytes(max(samples[:third], default=after)),
+                    "MB last third": _megabytes(max(samples[-third:], default=after)),
+                    "MB at most": _megabytes(max([*samples, after])),
+                    "MB after": _megabytes(after),
                 },
             }
         )
@@ -221,8 +216,8 @@ def _check(owner: str, requests: int) -> None:
     found: Any = house.ask(
         owner,
         "SELECT count(*) FILTER (WHERE status = 'expired'), (SELECT count(*) FROM audit_pending"
-        " WHERE subject_kind = 'request' AND ordinal = 2), (SELECT count(*) FROM floor_request WHERE status = 'expired')"
-        " FROM approvals_request",
+        " WHERE subject_kind = 'request' AND ordinal = 2),"
+        " (SELECT count(*) FROM floor_request WHERE status = 'expired') FROM approvals_request",
     )[0]
     if found != (requests, requests, requests):
         raise SystemExit(f"denied, entries, rows of the floor: {found}, and not {requests} each")

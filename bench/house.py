@@ -19,8 +19,9 @@ from pathlib import Path
 
 import httpx
 import psycopg
+import redis
 
-from bench.report import say
+from bench.reports import say
 from config.embedded import cluster, environment, places
 from tests.support.eventually import eventually
 from tests.support.house import House, free_port
@@ -45,8 +46,8 @@ def open_files(wanted: int) -> None:
 
 @contextmanager
 def servers(**more: str) -> Iterator[dict[str, str]]:
-    """A migrated database and a Redis of their own, with fsync on, and this process set up as the app on them; gives the
-    whole environment. `more` are settings."""
+    """A migrated database and a Redis of their own, with fsync on, and this process set up as the app on them; `more`
+    are settings. Gives the whole environment."""
     root = Path(tempfile.mkdtemp(prefix="countersign-bench-"))
     try:
         with cluster.running(root) as services:
@@ -136,6 +137,14 @@ def environment_of(house: House) -> dict[str, str]:
     """What a running house runs with."""
     told: dict[str, str] = json.loads((house.root / "var" / "embedded" / "environment.json").read_text())
     return {**_SHELL, **told}
+
+
+def versions(whole: Mapping[str, str]) -> dict[str, str]:
+    """What the servers are, and whether PostgreSQL syncs to disk."""
+    names = ("server_version", "fsync", "synchronous_commit", "shared_buffers")
+    known = {name: str(ask(whole["DATABASE_URL"], f"SHOW {name}")[0][0]) for name in names}
+    with redis.Redis.from_url(whole["REDIS_URL"]) as server:
+        return known | {"redis": str(server.info("server")["redis_version"])}
 
 
 def ask(url: str, statement: str, *parameters: object) -> list[tuple[object, ...]]:

@@ -31,6 +31,13 @@ def at(seconds: Sequence[float], share: float) -> float:
     return round(1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))], 2)
 
 
+def spread(seconds: Sequence[float]) -> dict[str, float]:
+    """How many durations, their median, 99th percentile and the most, in milliseconds."""
+    if not seconds:
+        return {"count": 0, "p50": 0.0, "p99": 0.0, "most": 0.0}
+    return {"count": len(seconds), "p50": at(seconds, 0.5), "p99": at(seconds, 0.99), "most": at(seconds, 1)}
+
+
 def conditions() -> dict[str, Any]:
     """The machine, and how busy it is at this moment."""
     return {

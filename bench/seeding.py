@@ -1,4 +1,4 @@
-"""Many pending requests quickly: copies of one that was really filed, each with its id, salt, deadline, entry and notice.
+"""Many pending requests quickly: copies of one really filed, each with an id, salt, entry and notice of its own.
 
 The row is copied by INSERT … SELECT with all triggers and indexes at work; its entry is written by `audit.entries` as
 filing writes it, its notice by `outbox`. Left out against filing by the door: parsing, policy, and the remembered

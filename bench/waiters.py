@@ -28,8 +28,8 @@ from typing import Any
 
 import psutil
 
-from bench import house, report
-from bench.report import say
+from bench import house, reports
+from bench.reports import say
 
 WARM = 200  # waiters that come and are answered before anything is measured
 ARRIVING = 16  # at once
@@ -97,31 +97,29 @@ def main() -> None:
     parser.add_argument("--decisions", type=int, default=300, help="decided at each of these numbers (300)")
     parser.add_argument("--rate", type=float, default=20.0, help="decisions a second (20)")
     parser.add_argument("--polling", type=int, default=10, help="one in so many waits by ?wait=60 (10); 0: none")
-    parser.add_argument("--json", type=Path, help="where the JSON goes (var/bench/waiters.json)")
+    parser.add_argument("--json", type=Path, default=reports.place("waiters"), help="where the JSON goes")
     given = parser.parse_args()
     steps = sorted(int(one) for one in given.waiters.split(","))
     house.open_files(steps[-1] + 1_000)
     with house.servers(CONNECTIONS=str(steps[-1] + 500)) as whole:
-        before = report.conditions(whole["DATABASE_URL"], whole["REDIS_URL"])
+        versions = house.versions(whole)
         with house.web(whole) as web, deciding() as decider:
             warm = min(WARM, steps[0])
             places = _places(web, steps[-1] + warm + len(steps) * given.decisions)
             measured = asyncio.run(_measure(web, places, decider, steps, given, warm))
-    columns = ("count", "p50", "p99", "most")
-    for step, found in measured.items():
-        rows = {
-            "commit to answer": found["commit_to_answer"],
-            "Redis publish to receive": found["redis_publish_to_receive"],
+    rows = [
+        {
+            "waiting": step,
+            "milliseconds": what,
+            **found[what],
+            "KB each": found["KB each"],
+            "decisions a second": found["rate"],
         }
-        report.table(
-            f"{step} waiting, {found['decisions_a_second']} decisions a second, milliseconds;"
-            f" {found['kilobytes_each']} KB each",
-            columns,
-            rows,
-        )
-    report.write(
-        "waiters", {"conditions": before, "rate": given.rate, "polling": given.polling, "at": measured}, to=given.json
-    )
+        for step, found in measured.items()
+        for what in ("commit to answer", "Redis publish to receive")
+    ]
+    title = f"waiting on one web process, 1 in {given.polling} by ?wait=60, the others by events"
+    reports.publish(title, rows, given.json, steps=measured, **versions)
 
 
 def _places(web: house.Web, count: int) -> list[Place]:
@@ -178,10 +176,10 @@ async def _measure(
         latencies, floor, rate = await _decided(crowd, decider, given.decisions, given.rate)
         spent = server.cpu_times()
         found[step] = {
-            "commit_to_answer": report.spread(latencies),
-            "redis_publish_to_receive": report.spread(floor),
-            "decisions_a_second": round(rate, 1),
-            "kilobytes_each": round((resident - empty) / step / 1000, 1),
+            "commit to answer": reports.spread(latencies),
+            "Redis publish to receive": reports.spread(floor),
+            "rate": round(rate, 1),
+            "KB each": round((resident - empty) / step / 1000, 1),
             "resident_megabytes": round(resident / 1e6, 1),
             "resident_megabytes_without": round(empty / 1e6, 1),
             "seconds_to_arrive": round(arrived, 1),
