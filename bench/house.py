@@ -29,6 +29,7 @@ from tests.support.house import House, free_port
 ROOT = Path(__file__).resolve().parent.parent
 NO_LIMITS = {"API_RATE_PER_SECOND": "1000000", "API_RATE_BURST": "1000000"}
 START_SECONDS = 60.0
+HOUSE_SECONDS = 300.0  # its migrations and its demo organisation, on a disk that others use too
 _SHELL = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
 
 
@@ -124,6 +125,7 @@ def _answers(url: str) -> bool:
 def whole_house(**more: str) -> Iterator[House]:
     """A copy of the checkout in which `make up` runs, with the demo organisation; stopped and removed afterwards."""
     house = House.copied()
+    house.patience = HOUSE_SECONDS
     try:
         say("starting a house (make up), with its demo organisation")
         house.start(**NO_LIMITS, **more)

@@ -19,8 +19,9 @@ import asyncio
 import contextlib
 import multiprocessing
 import os
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -34,6 +35,7 @@ from bench.reports import say
 WARM = 200  # waiters that come and are answered before anything is measured
 ARRIVING = 16  # at once
 FLOOR = "bench:floor"
+_FINAL = re.compile(rb'"status":"(approved|rejected|expired|blocked|withdrawn)"')
 
 
 @dataclass(frozen=True)
@@ -47,18 +49,22 @@ class Place:
 class Waiter(asyncio.Protocol):
     """One agent's connection: a stream, or one wait after the other; notes when the decision was in its hands."""
 
-    def __init__(self, place: Place, port: int, *, polls: bool) -> None:
+    def __init__(self, place: Place, port: int, *, polls: bool, keep: bool = False) -> None:
+        """`keep`: hold on to the whole of what was said, to be read."""
         loop = asyncio.get_running_loop()
         path = f"/api/v1/requests/{place.request_id}" + ("?wait=60" if polls else "/events")
         self._ask = (
             f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {place.key}\r\nAccept: */*\r\n\r\n"
         ).encode()
         self._polls = polls
+        self._keep = keep
         self._tail = b""
         self._transport: asyncio.Transport | None = None
         self.request_id = place.request_id
         self.heard: asyncio.Future[None] = loop.create_future()  # the server holds it (a stream's first event)
         self.answered_at = 0.0
+        self.answer = b""  # the bytes that told of the decision
+        self.on_answer: Callable[[Waiter], None] | None = None
         self.trouble = ""
 
     def connection_made(self, transport: Any) -> None:
@@ -68,8 +74,10 @@ class Waiter(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         now = time.monotonic()
         seen = self._tail + data
-        if b'"status":"approved"' in seen and not self.answered_at:
-            self.answered_at = now
+        if not self.answered_at and _FINAL.search(seen):
+            self.answered_at, self.answer = now, seen
+            if self.on_answer is not None:
+                self.on_answer(self)
         if b"HTTP/1.1 200" not in seen and seen.startswith(b"HTTP/1.1"):
             self.trouble = seen[:300].decode("latin-1")
         if not self.heard.done():
@@ -77,7 +85,7 @@ class Waiter(asyncio.Protocol):
         elif self._polls and not self.answered_at and b'"status":"pending"' in seen and self._transport is not None:
             seen = b""
             self._transport.write(self._ask)  # its minute is over: ask again
-        self._tail = seen[-400:]
+        self._tail = seen if self._keep else seen[-400:]
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.answered_at and not self.trouble:
@@ -198,6 +206,7 @@ class Crowd:
     polling: int
     waiting: dict[str, Waiter] = field(default_factory=dict)
     came: int = 0
+    held: int = 0  # since the beginning
 
     async def grow(self, places: Iterator[Place], until: int) -> None:
         """Let more come until that many wait; SystemExit where one is refused."""
@@ -215,8 +224,9 @@ class Crowd:
                 await waiter.heard
                 if waiter.trouble:
                     raise SystemExit(f"a waiter was refused: {waiter.trouble}")
-                if len(self.waiting) % 1000 == 0:
-                    say(f"{len(self.waiting):,} have come")
+                self.held += 1
+                if self.held % 1000 == 0:
+                    say(f"{self.held:,} have come so far")
 
         coming = []
         for _ in range(until - len(self.waiting)):

@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from uuid import UUID
 
 import redis.asyncio
 import structlog
@@ -125,17 +124,22 @@ class Hub:
 
         Only older: a lapsed request is read as one version newer than its row until the sweep has written it.
         """
-        if not self._waiters:
+        held = {
+            request_id: min(read)
+            for request_id, waiters in self._waiters.items()
+            if (read := [waiter.version for waiter in waiters if waiter.version is not None])
+        }
+        if not held:
             return
-        now = await sync_to_async(_versions, thread_sensitive=False)(list(self._waiters))
-        for request_id, version in now.items():
+        newer = await sync_to_async(_newer, thread_sensitive=False)(held)
+        for request_id, version in newer.items():
             for waiter in self._waiters.get(request_id, ()):
                 if waiter.version is not None and version > waiter.version:
                     waiter.changed.set()
 
 
-def _versions(request_ids: list[str]) -> dict[str, int]:
+def _newer(held: dict[str, int]) -> dict[str, int]:
     try:
-        return queries.changed_versions(UUID(one) for one in request_ids)
+        return queries.newer_versions(held)
     finally:
         close_old_connections()

@@ -39,6 +39,7 @@ class House:
     port: int
     make: subprocess.Popen[bytes] | None = None
     family: list[psutil.Process] = field(default_factory=list)
+    patience: float = START_SECONDS  # for the banner
 
     @classmethod
     def copied(cls) -> House:
@@ -86,7 +87,7 @@ class House:
                 stderr=log,
                 start_new_session=True,
             )
-        eventually(self._shown_or_ended, within=START_SECONDS, what="the banner of make up")
+        eventually(self._shown_or_ended, within=self.patience, what="the banner of make up")
         assert self.make.poll() is None, self.log
         self.remember()
 

@@ -1,0 +1,46 @@
+"""As little HTTP/1.1 as a bench's clients need: connections that are kept, a request, an answer with its length."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+
+_LENGTH = re.compile(rb"(?i)content-length: (\d+)")
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@dataclass
+class Pool:
+    """Connections to one server, as many as are in use at once; raises OSError or asyncio.IncompleteReadError."""
+
+    host: str
+    port: int
+    _idle: list[Connection] = field(default_factory=list)
+
+    async def call(self, method: str, path: str, key: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
+        """Status and body of one request; `headers` with _ for -."""
+        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(self.host, self.port)
+        more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+        writer.write(
+            f"{method} {path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nAuthorization: Bearer {key}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{more}\r\n".encode()
+            + body
+        )
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            found = _LENGTH.search(head)
+            answer = await reader.readexactly(int(found[1]) if found else 0)
+        except BaseException:
+            writer.close()
+            raise
+        if b"connection: close" in head.lower():
+            writer.close()
+        else:
+            self._idle.append((reader, writer))
+        return int(head.split(b" ", 2)[1]), answer
+
+    def close(self) -> None:
+        """Close those that are idle."""
+        for _, writer in self._idle:
+            writer.close()
