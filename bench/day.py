@@ -26,6 +26,7 @@ import threading
 import time
 import uuid
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -70,7 +71,8 @@ class Seen:
 class Agents:
     """Those who file, wait, and have their grants redeemed."""
 
-    house: House
+    url: str
+    keys: Mapping[str, str]
     seen: Seen
     decidable: Queue[str]
     waiting: dict[str, Waiter] = field(default_factory=dict)
@@ -78,10 +80,8 @@ class Agents:
     answered: dict[str, float] = field(default_factory=dict)  # id → when its waiter knew (Unix seconds)
 
     def __post_init__(self) -> None:
-        where = urlsplit(self.house.url)
-        self.port = int(where.port or 80)
+        self.port = int(urlsplit(self.url).port or 80)
         self.pool = Pool("127.0.0.1", self.port)
-        self.keys = self.house.demo["keys"]
         self.dice = random.Random(7)
         self.tasks: set[asyncio.Task[None]] = set()
 
@@ -325,7 +325,7 @@ def _day(house: House, given: argparse.Namespace, rate: float) -> tuple[Seen, di
     context = multiprocessing.get_context("spawn")
     ids: Queue[str] = context.Queue()
     out: Queue[Any] = context.Queue()
-    agents, watch = Agents(house, seen, ids), Watch(house, seen, seconds)
+    agents, watch = Agents(house.url, house.demo["keys"], seen, ids), Watch(house, seen, seconds)
     passwords = {one["email"]: one["password"] for one in house.demo["users"]}
     reviewers = [
         context.Process(
@@ -335,6 +335,9 @@ def _day(house: House, given: argparse.Namespace, rate: float) -> tuple[Seen, di
         )
         for email in REVIEWERS
     ]
+
+    at_end: dict[str, float] = {}
+    still: list[int] = []
 
     async def run() -> dict[str, float]:
         say(f"filing for {given.waiting} who wait")
@@ -346,22 +349,24 @@ def _day(house: House, given: argparse.Namespace, rate: float) -> tuple[Seen, di
             one.start()
         progress = asyncio.ensure_future(_progress(agents, seen))
         await agents.day(rate, seconds)
+        for _ in reviewers:  # the loop goes on meanwhile: those who wait are still being answered
+            times, errors = await asyncio.to_thread(out.get, timeout=120)
+            for what, all_ in times.items():
+                seen.times[what] += all_
+            seen.errors.update(errors)
+        await asyncio.sleep(2)  # the last answers arrive
+        while agents.tasks:
+            await asyncio.wait(agents.tasks)
         progress.cancel()
+        at_end.update(memory(house))
+        still.append(len(agents.waiting))
+        agents.go_home()
         return at_start
 
-    loop = asyncio.new_event_loop()
-    at_start = loop.run_until_complete(run())
-    for _ in reviewers:
-        times, errors = out.get(timeout=60)
-        for what, all_ in times.items():
-            seen.times[what] += all_
-        seen.errors.update(errors)
-    loop.run_until_complete(asyncio.sleep(2))  # the last answers arrive
-    at_end = memory(house)
+    at_start = asyncio.run(run())
     watch.stop()
-    agents.go_home()
     _from_the_tables(house, agents, seen)
-    facts = {"waiting at the end": len(agents.waiting), "memory MB (PSS)": _both(at_start, at_end), **watch.facts}
+    facts = {"waiting at the end": still[0], "memory MB (PSS)": _both(at_start, at_end), **watch.facts}
     return seen, facts
 
 

@@ -198,7 +198,7 @@ def main() -> int:
         node.start()
         ends.callback(node.kill)
         ledger = Ledger()
-        load = Load(house, ledger, [house.url, node.url], random.Random(seed + 1))
+        load = Load(house.demo, ledger, [house.url, node.url], random.Random(seed + 1))
         rounds = Rounds(house, node, load, random.Random(seed))
         say(f"seed {seed}; agents, reviewers and an executor begin")
         with load.running():

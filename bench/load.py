@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +20,6 @@ import httpx
 
 from bench.ledger import Ledger
 from bench.people import Reviewer
-from tests.support.house import House
 
 PREFIX = "kills/"
 FILING_THREADS = 2
@@ -33,7 +32,7 @@ REVIEWERS = ("support1@example.test", "support2@example.test")
 class Load:
     """Who is at work. `acknowledged` says when each web process last took a filing (monotonic seconds)."""
 
-    house: House
+    demo: Mapping[str, Any]  # the keys and sign-ins, as var/demo.json has them
     ledger: Ledger
     urls: list[str]
     dice: random.Random
@@ -62,7 +61,7 @@ class Load:
 
     # ---- agents
     def _file(self, thread: int) -> None:
-        client, number = _client(self.house.demo["keys"]["agent"]), 0
+        client, number = _client(self.demo["keys"]["agent"]), 0
         dice = random.Random(self.dice.random())
         while not self._over.is_set():
             resource = f"{PREFIX}{thread}-{number}"
@@ -116,7 +115,7 @@ class Load:
 
     def _read(self, _: int) -> None:
         """Read each request about its deadline, and once more a while later."""
-        client, held = _client(self.house.demo["keys"]["agent"]), list[tuple[float, str]]()
+        client, held = _client(self.demo["keys"]["agent"]), list[tuple[float, str]]()
         while not (self._over.is_set() and not held and self._to_read.empty()):
             while not self._to_read.empty():
                 request_id, deadline = self._to_read.get()
@@ -152,7 +151,7 @@ class Load:
     def _review(self, number: int) -> None:
         """Decide what one is given: at once, or so that the form is sent about the deadline."""
         email = REVIEWERS[number]
-        password = next(one["password"] for one in self.house.demo["users"] if one["email"] == email)
+        password = next(one["password"] for one in self.demo["users"] if one["email"] == email)
         person, mine = Reviewer(self.urls[0], email, password), self._to_decide[number]
         signed_in, lead = False, 0.05
         dice = random.Random(self.dice.random())
@@ -198,7 +197,7 @@ class Load:
     # ---- the executor
     def _redeem(self, _: int) -> None:
         """Redeem each grant until it is told that it is spent, then try once more."""
-        reads, redeems = _client(self.house.demo["keys"]["agent"]), _client(self.house.demo["keys"]["executor"])
+        reads, redeems = _client(self.demo["keys"]["agent"]), _client(self.demo["keys"]["executor"])
         while not (self._over.is_set() and self._to_redeem.empty()):
             try:
                 request_id = self._to_redeem.get(timeout=0.2)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from dataclasses import dataclass, field
 
+IDLE_SECONDS = 3.0  # uvicorn closes what was idle for 5
 _LENGTH = re.compile(rb"(?i)content-length: (\d+)")
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -16,11 +18,11 @@ class Pool:
 
     host: str
     port: int
-    _idle: list[Connection] = field(default_factory=list)
+    _idle: list[tuple[float, Connection]] = field(default_factory=list)  # since when, the newest last
 
     async def call(self, method: str, path: str, key: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
         """Status and body of one request; `headers` with _ for -."""
-        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(self.host, self.port)
+        reader, writer = self._kept() or await asyncio.open_connection(self.host, self.port)
         more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
         writer.write(
             f"{method} {path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nAuthorization: Bearer {key}\r\n"
@@ -37,10 +39,18 @@ class Pool:
         if b"connection: close" in head.lower():
             writer.close()
         else:
-            self._idle.append((reader, writer))
+            self._idle.append((time.monotonic(), (reader, writer)))
         return int(head.split(b" ", 2)[1]), answer
+
+    def _kept(self) -> Connection | None:
+        while self._idle:
+            since, connection = self._idle.pop()
+            if time.monotonic() - since < IDLE_SECONDS:
+                return connection
+            connection[1].close()
+        return None
 
     def close(self) -> None:
         """Close those that are idle."""
-        for _, writer in self._idle:
+        for _, (_, writer) in self._idle:
             writer.close()
