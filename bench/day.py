@@ -112,10 +112,12 @@ class Agents:
 
         await asyncio.gather(*(come() for _ in range(count)))
 
-    async def _call(self, what: str, due: float, *given: Any, expected: int, **more: str) -> dict[str, Any] | None:
+    async def _call(
+        self, what: str, due: float, asked: tuple[str, str, str], body: bytes = b"", *, expected: int, once: str = ""
+    ) -> dict[str, Any] | None:
         """One call of the API, its time noted; None, and an error noted, where the answer is another one."""
         try:
-            status, answer = await self.pool.call(*given, **more)
+            status, answer = await self.pool.call(*asked, body, idempotency_key=once)
         except (OSError, asyncio.IncompleteReadError) as error:
             self.seen.errors[f"{what}: {type(error).__name__}"] += 1
             return None
@@ -136,9 +138,13 @@ class Agents:
         if waits:
             self.waiting[key] = placeholder  # type: ignore[assignment]  # the place is taken while it is being filed
         document = await self._call(
-            "filing" if measured else "", due, "POST", "/api/v1/requests", self.keys["agent"],
-            json.dumps(body).encode(), expected=201, Idempotency_Key=key,
-        )  # fmt: skip
+            "filing" if measured else "",
+            due,
+            ("POST", "/api/v1/requests", self.keys["agent"]),
+            json.dumps(body).encode(),
+            expected=201,
+            once=key,
+        )
         if waits:
             del self.waiting[key]
         if document is None:
@@ -148,7 +154,7 @@ class Agents:
         elif self.dice.random() < 0.2:
             await asyncio.sleep(self.dice.random() * 3)
             path = f"/api/v1/requests/{document['id']}"
-            await self._call("reading", time.monotonic(), "GET", path, self.keys["agent"], expected=200)
+            await self._call("reading", time.monotonic(), ("GET", path, self.keys["agent"]), expected=200)
 
     async def _wait(self, request_id: str) -> None:
         place = Place(request_id, self.keys["agent"])
@@ -172,14 +178,13 @@ class Agents:
 
     async def _redeem(self, waiter: Waiter) -> None:
         path = f"/api/v1/requests/{waiter.request_id}"
-        document = await self._call("reading", time.monotonic(), "GET", path, self.keys["agent"], expected=200)
+        document = await self._call("reading", time.monotonic(), ("GET", path, self.keys["agent"]), expected=200)
         if document is None or document["grant"] is None:
             self.seen.errors["an approval without a grant"] += 1
             return
         body = json.dumps({"grant": document["grant"], "parameters": document["parameters"]}).encode()
-        await self._call(
-            "redeeming", time.monotonic(), "POST", "/api/v1/grants/redeem", self.keys["executor"], body, expected=200
-        )
+        redeem = ("POST", "/api/v1/grants/redeem", self.keys["executor"])
+        await self._call("redeeming", time.monotonic(), redeem, body, expected=200)
 
     def go_home(self) -> None:
         """Hang up."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ import psycopg
 import redis
 
 from bench.reports import say
-from config.embedded import cluster, environment, places
+from config.embedded import cluster, environment, places, processes
 from tests.support.eventually import eventually
 from tests.support.house import House, free_port
 
@@ -89,7 +90,11 @@ def process(name: str, whole: Mapping[str, str]) -> Iterator[subprocess.Popen[by
     """A process by its line of the Procfile until the block ends; what it says goes to standard error."""
     lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
     started = subprocess.Popen(
-        ["/bin/sh", "-c", lines[name]], cwd=ROOT, env=environment.for_process(name, whole), stdout=sys.stderr
+        ["/bin/sh", "-c", lines[name]],
+        cwd=ROOT,
+        env=environment.for_process(name, whole),
+        stdout=sys.stderr,
+        preexec_fn=processes.die_with_parent(signal.SIGTERM),
     )
     try:
         yield started

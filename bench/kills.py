@@ -37,7 +37,7 @@ from bench import reports
 from bench.ledger import Ledger
 from bench.load import PREFIX, Load
 from bench.reports import say
-from config.embedded import environment
+from config.embedded import environment, processes
 from tests.support.house import House, free_port
 
 BACK_SECONDS = 90.0
@@ -76,7 +76,12 @@ class Node:
         told = environment.for_process("web", {**whole, "PATH": path, "PORT": str(self.port)})
         with (self.house.root / "node.log").open("ab") as log:
             self.started = subprocess.Popen(
-                ["/bin/sh", "-c", line], cwd=self.house.root, env=told, stdout=log, stderr=log
+                ["/bin/sh", "-c", line],
+                cwd=self.house.root,
+                env=told,
+                stdout=log,
+                stderr=log,
+                preexec_fn=processes.die_with_parent(signal.SIGKILL),
             )
 
     def kill(self) -> None:

@@ -20,10 +20,12 @@ class Pool:
     port: int
     _idle: list[tuple[float, Connection]] = field(default_factory=list)  # since when, the newest last
 
-    async def call(self, method: str, path: str, key: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
-        """Status and body of one request; `headers` with _ for -."""
+    async def call(
+        self, method: str, path: str, key: str, body: bytes = b"", idempotency_key: str = ""
+    ) -> tuple[int, bytes]:
+        """Status and body of one request."""
         reader, writer = self._kept() or await asyncio.open_connection(self.host, self.port)
-        more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+        more = f"Idempotency-Key: {idempotency_key}\r\n" if idempotency_key else ""
         writer.write(
             f"{method} {path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nAuthorization: Bearer {key}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{more}\r\n".encode()

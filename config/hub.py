@@ -27,7 +27,7 @@ ASK_EVERY_SECONDS = 5.0
 ASK_WITHOUT_REDIS_SECONDS = 1.0
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Waiter:
     """One who waits; `version` is the newest it has read, None before its first read."""
 

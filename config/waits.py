@@ -28,7 +28,7 @@ KEEP_ALIVE_SECONDS = 10.0
 _GRACE_SECONDS = 0.002  # so that a read at the deadline finds it passed by the database's clock
 
 
-@dataclass
+@dataclass(slots=True)
 class Captured:
     """Django's answer, held back until it is time to send it."""
 
@@ -41,6 +41,10 @@ class Captured:
         """Send it as it is."""
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         await send({"type": "http.response.body", "body": self.body})
+
+    def let_go(self) -> None:
+        """Keep only what says when to read again: of ten thousand who wait, two kilobytes each count."""
+        self.headers, self.body = [], b""
 
 
 class Waits:
@@ -125,6 +129,7 @@ class Waits:
             done = answer.status != 304 if conditional else answer.seen["answer"]
             if done or loop.time() >= end:
                 break
+            answer.let_go()  # it is read anew before anything is said
             await _pause(waiter.changed, min(end - loop.time(), _until_deadline(answer.seen)))
             waiter.changed.clear()
             answer = await self._read(scope, waiter, again=True)
@@ -145,6 +150,7 @@ class Waits:
             if last is None or answer.seen["version"] > last:
                 last = answer.seen["version"]
                 await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+            answer.let_go()
             if answer.seen["final"]:
                 break
             moved = await _pause(waiter.changed, min(KEEP_ALIVE_SECONDS, _until_deadline(answer.seen)))
@@ -206,17 +212,20 @@ async def _pause(changed: asyncio.Event, seconds: float) -> bool:
 
 async def _until_gone(held: Awaitable[None], receive: Receive) -> None:
     """Run what holds the caller until it has answered, or the caller has gone."""
-    work = asyncio.ensure_future(held)
 
     async def gone() -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
+        patience.reschedule(0)  # a moment that has passed: what holds the caller is ended now
 
-    watch = asyncio.ensure_future(gone())
+    watch: asyncio.Task[None] | None = None
     try:
-        await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            work.result()
+        async with asyncio.timeout(None) as patience:
+            watch = asyncio.ensure_future(gone())
+            await held
+    except TimeoutError:
+        if not patience.expired():
+            raise
     finally:
-        for task in (work, watch):
-            task.cancel()
+        if watch is not None:
+            watch.cancel()

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from honcho.process import Process
 from config.embedded.environment import for_process
 
 LEADER = "web"  # when it ends, everything ends; the others are started again
-PAUSE_SECONDS = 2.0  # between a process's end and its new start
+PAUSE_SECONDS = 0.25  # between a process's end and its new start
+LONG_PAUSE_SECONDS = 2.0  # where it lived for less than SOON_SECONDS: what can't start must not keep the machine busy
+SOON_SECONDS = 10.0
 
 
 class Outlet:
@@ -56,6 +59,7 @@ class Lasting(Process):
         self._events = events
         supervisor = os.getppid()
         while True:
+            began = time.monotonic()
             self._child = self._child_ctor(self.cmd, env=self.env, cwd=self.cwd, preexec_fn=_heed_signals)
             self._send_message({"pid": self._child.pid}, type="start")
             for line in iter(self._child.stdout.readline, b""):
@@ -64,7 +68,8 @@ class Lasting(Process):
             if self.name == LEADER or self.stopping.is_set() or os.getppid() != supervisor:
                 break
             self._send_message(f"ended ({self._child.returncode}); starting it again\n".encode())
-            if self.stopping.wait(PAUSE_SECONDS) or os.getppid() != supervisor:
+            pause = LONG_PAUSE_SECONDS if time.monotonic() - began < SOON_SECONDS else PAUSE_SECONDS
+            if self.stopping.wait(pause) or os.getppid() != supervisor:
                 break
         self._send_message({"returncode": self._child.returncode}, type="stop")
 

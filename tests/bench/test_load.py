@@ -109,7 +109,7 @@ def as_owner(statement: str, *parameters: object) -> None:
     """What no process of ours could do: the tables are changed under everybody's feet."""
     with services.connection("owner") as owner, owner.transaction():
         owner.execute("SET LOCAL session_replication_role = replica")
-        owner.execute(statement, parameters)  # type: ignore[arg-type]
+        owner.execute(statement, parameters)
 
 
 def test_the_ledger_finds_each_of_the_faults_it_is_there_for(cast: Cast) -> None:
