@@ -126,7 +126,7 @@ def _prepare_floor(owner: str) -> None:
             )
         )
         connection.execute(
-            f"INSERT INTO floor_request ({columns}) SELECT {columns} FROM approvals_request"  # type: ignore[arg-type]
+            f"INSERT INTO floor_request ({columns}) SELECT {columns} FROM approvals_request"
             " WHERE status = 'pending' AND expires_at <= clock_timestamp()"
         )
         connection.execute("INSERT INTO floor_pending OVERRIDING SYSTEM VALUE SELECT * FROM audit_pending")
@@ -142,7 +142,7 @@ def _settle(owner: str) -> None:
 
     with psycopg.connect(owner, autocommit=True) as connection:
         for table in ("floor_request", "floor_pending", "approvals_request", "audit_pending", "audit_head"):
-            connection.execute(f"VACUUM ANALYZE {table}")  # type: ignore[arg-type]
+            connection.execute(f"VACUUM ANALYZE {table}")
 
 
 def _floor(owner: str) -> float:

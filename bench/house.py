@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import httpx
 import psycopg
@@ -46,10 +47,20 @@ def open_files(wanted: int) -> None:
             ) from error
 
 
+def _end_in_order() -> None:
+    """Told to stop, a bench stops what it started, as on Ctrl-C."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
+
+
 @contextmanager
 def servers(**more: str) -> Iterator[dict[str, str]]:
     """A migrated database and a Redis of their own, with fsync on, and this process set up as the app on them; `more`
     are settings. Gives the whole environment."""
+    _end_in_order()
     root = Path(tempfile.mkdtemp(prefix="countersign-bench-"))
     try:
         with cluster.running(root) as services:
@@ -129,6 +140,7 @@ def _answers(url: str) -> bool:
 @contextmanager
 def whole_house(**more: str) -> Iterator[House]:
     """A copy of the checkout in which `make up` runs, with the demo organisation; stopped and removed afterwards."""
+    _end_in_order()
     house = House.copied()
     house.patience = HOUSE_SECONDS
     try:
