@@ -29,6 +29,7 @@ from audit.entries import Authentication, Draft, Party, Personal, record
 from audit.types import EntryType
 
 __all__ = ["Form", "decide"]
+PASSED_MEANWHILE = "The deadline passed while your decision was being recorded; it was not taken."
 
 
 def decide(*, person: User, session_key: str, request_id: UUID, form: Form, auth: Authentication) -> Request:
@@ -51,7 +52,7 @@ def decide(*, person: User, session_key: str, request_id: UUID, form: Form, auth
         if guarded.kind != "late":
             raise
         # The deadline passed between the check under the lock and the commit: the trigger held.
-        raise TooLate("The deadline passed while your decision was being recorded; it was not taken.") from guarded
+        raise TooLate(PASSED_MEANWHILE) from guarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +130,22 @@ def _decide(
             auth=auth,
             personal={"reason": Personal(form.rationale.strip())},
         )
-        return request
-    _approve_if_reached(request, ruling, now, auth)
-    if edit is not None and request.status == Status.PENDING:
-        outbox.tell(Event.PENDING, [request.pk])  # it waits anew: for whose votes fell, and whom the edit brings in
+    else:
+        _approve_if_reached(request, ruling, now, auth)
+        if edit is not None and request.status == Status.PENDING:
+            # it waits anew: for whose votes fell, and whom the edit brings in
+            outbox.tell(Event.PENDING, [request.pk])
+    _refuse_late_by_now(person, request, form)
     return request
+
+
+def _refuse_late_by_now(person: User, request: Request, form: Form) -> None:
+    """An entry is dated when it is written. What was in time under the lock, and then waited for the log, would be
+    told for ever as a decision after the deadline."""
+    if queries.clock() >= request.expires_at:
+        late = TooLate(PASSED_MEANWHILE)
+        late.evidence = _refusal(person, request, form, late)
+        raise late
 
 
 def _edit_of(person: access.Viewer, seen: Seen, looked: amending.Edit | Unfit | None) -> amending.Edit | None:

@@ -143,7 +143,7 @@ def test_the_ledger_finds_a_missing_entry(cast: Cast) -> None:
     request = approved(cast, "b")
     with services.connection("owner") as owner:
         eventually(
-            lambda: not owner.execute("SELECT FROM audit_pending LIMIT 1").fetchone(), within=30, what="the sealing"
+            lambda: not owner.execute("SELECT 1 FROM audit_pending LIMIT 1").fetchone(), within=30, what="the sealing"
         )
     as_owner("DELETE FROM audit_leaf WHERE subject_id = %s AND type = 'request.approved'", str(request.pk))
     assert held(acknowledged(cast, request))["missing"] == [f"{request.pk} is approved without the one entry of it"]

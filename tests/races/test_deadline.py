@@ -18,9 +18,11 @@ from django.db import connection
 from accounts.models import User
 from approvals import expiry, queries
 from approvals.errors import AlreadyDecided, TooLate
-from approvals.models import Request
+from approvals.models import Decision, Request
+from approvals.replay.tables import replay
 from tests.support import contract, services
 from tests.support.cast import Cast, Opened, decide, file_request, open_page
+from tests.support.eventually import eventually
 from tests.support.live import Caller, Server, web
 from tests.support.racing import race
 
@@ -206,3 +208,31 @@ def sweep_ten_times() -> int:
 def request_deadline(request: Request) -> object:
     """The deadline as stored."""
     return Request.objects.get(pk=request.pk).expires_at
+
+
+@pytest.mark.parametrize("verdict", ["approve", "reject"])
+def test_what_was_in_time_and_waited_for_the_log_until_it_was_late_is_not_taken(cast: Cast, verdict: str) -> None:
+    request = file_request(cast, timeout_seconds=4)
+    opened = open_page(request, cast["support1"])
+    with ThreadPoolExecutor(1) as pool:
+        with services.connection("owner") as other, other.transaction():
+            other.execute("SELECT FROM audit_head WHERE subject_id = %s FOR UPDATE", [str(request.pk)])
+            deciding = pool.submit(_decide_apart, request, cast["support1"], verdict, opened)
+            eventually(lambda: _waits_for_a_lock() and queries.clock() < request.expires_at, what="it to reach the log")
+            eventually(lambda: queries.clock() >= request.expires_at, what="the deadline")
+        assert isinstance(deciding.exception(), TooLate)
+    assert expiry.expire_due() == 1
+    assert not Decision.objects.exists()
+    assert replay().faults == []
+
+
+def _decide_apart(request: Request, person: User, verdict: str, opened: Opened) -> None:
+    try:
+        decide(request, person, verdict, opened=opened)
+    finally:
+        connection.close()
+
+
+def _waits_for_a_lock() -> bool:
+    with services.connection("owner") as owner:
+        return bool(owner.execute("SELECT 1 FROM pg_locks WHERE NOT granted LIMIT 1").fetchone())
