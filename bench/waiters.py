@@ -194,6 +194,7 @@ async def _measure(
             "web_processor_seconds": round(spent.user + spent.system - used.user - used.system, 1),
             "unanswered": given.decisions - len(latencies),
         }
+        say(f"{step:,} waiting: {found[step]}")
     crowd.go_home()
     return found
 
