@@ -33,8 +33,9 @@ def _fresh(request: Request) -> Answer:
 
 
 def _created(request: Request) -> Answer:
-    answer = _fresh(request)
-    return Answer(201, answer.body, {**answer.headers, "Location": f"/api/v1/requests/{request.pk}"}, request.pk)
+    seen = queries.just_filed(request)
+    headers = {"ETag": etag(seen), "Location": f"/api/v1/requests/{request.pk}"}
+    return Answer(201, dumps(request_document(seen)), headers, request.pk)
 
 
 class Requests(Endpoint):
