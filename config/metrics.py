@@ -86,7 +86,7 @@ class _Now(Collector):
 
 def _of_pool() -> Iterator[Metric]:
     """How this process's pool of connections stands; nothing where it has none."""
-    pool = connection.pool
+    pool = getattr(connection, "pool", None)  # PostgreSQL's backend alone has one
     if pool is None:
         return
     stats = pool.get_stats()
