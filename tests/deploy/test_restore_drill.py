@@ -100,6 +100,10 @@ def test_a_backup_from_before_is_drilled_with_the_checkpoint_that_was_kept_with_
     assert run("restore_drill", "--dump", dump, "--checkpoint", checkpoint).returncode == 0
     # Of itself it is older than what was published since, which is what a restored database is refused for.
     assert "verify_audit_log" in failed("--dump", dump)
+    with services.connection("owner") as owner, owner.transaction():
+        owner.execute("SET LOCAL session_replication_role = replica")
+        owner.execute("UPDATE audit_checkpoint SET root = sha256(root)")
+    assert "another log" in failed("--dump", dump, "--checkpoint", checkpoint)
 
 
 def test_a_backup_that_is_cut_short_is_noticed(history: Cast, tmp_path: Path) -> None:
