@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -82,6 +83,8 @@ def baseline() -> str:
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Path:
     """The tree of that commit; without the repository's history this fails, for what is not seen does not hold."""
+    if shutil.which("git") is None:
+        pytest.fail("git was not found, and the code in service is taken from the history: install it.", pytrace=False)
     taken = subprocess.run(["git", "archive", baseline()], cwd=ROOT, capture_output=True, check=False)
     if taken.returncode:
         pytest.fail(
