@@ -159,6 +159,8 @@ def leave_note(request: APIRequest, seen: Seen, document: dict[str, Any]) -> Non
             "final": seen.status is not Status.PENDING,
             "answer": awaits_agent(document),
             "version": seen.version,
+            "status": seen.status.value,
+            "seconds_since": (seen.now - seen.decided_at).total_seconds() if seen.decided_at else 0.0,
             "seconds_left": (seen.request.expires_at - seen.now).total_seconds(),
         }
 
