@@ -7,7 +7,7 @@ WORKERS ?= 2
 ARGS ?=
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: up test check fix help lock docs demo-agent demo-code backup restore-drill install install-dev suite generated
+.PHONY: up test check fix help lock docs baseline demo-agent demo-code backup restore-drill install install-dev suite generated
 
 up: install ## start everything: PostgreSQL, Redis, web, worker, beat, sealer (HOST and PORT move it)
 	@exec $(BIN)/python -m config.embedded.up
@@ -49,6 +49,10 @@ restore-drill: install ## restore a backup on a server of its own and check all 
 
 docs: install-dev ## draw the generated references anew (docs/reference)
 	SECRET_KEY=docs DATABASE_URL=postgresql:///docs $(BIN)/python manage.py render_docs
+
+baseline: ## keep a release as the code in service, which must run on every later schema (REF=its tag)
+	git archive --format=tar $(REF) . ':!docs' ':!tests' ':!bench' ':!requirements*.txt' ':!CHANGELOG.md' \
+	  ':!deploy/baseline.tar.xz' | xz -9e > deploy/baseline.tar.xz
 
 lock: install-dev ## compile the hash-locked requirements anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 pyproject.toml --generate-hashes -q -o requirements.txt --custom-compile-command "make lock"
