@@ -7,7 +7,7 @@ WORKERS ?= 2
 ARGS ?=
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: up test check fix help lock docs demo-agent demo-code install install-dev suite generated
+.PHONY: up test check fix help lock docs baseline demo-agent demo-code backup restore-drill install install-dev suite generated
 
 up: install ## start everything: PostgreSQL, Redis, web, worker, beat, sealer (HOST and PORT move it)
 	@exec $(BIN)/python -m config.embedded.up
@@ -41,8 +41,18 @@ demo-agent: install ## run the example agent against the running demo
 demo-code: install ## the current codes of the demo's authenticator apps
 	@exec $(BIN)/python -m config.embedded.demo_code
 
+backup: install ## dump the database, and the checkpoint it must contain, into var/backups (TO=folder)
+	@exec $(BIN)/python -m config.embedded.backup $(TO)
+
+restore-drill: install ## restore a backup on a server of its own and check all of it (DUMP=file CHECKPOINT=file)
+	@exec $(BIN)/python -m config.embedded.restore_drill $(if $(DUMP),--dump "$(DUMP)") $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)")
+
 docs: install-dev ## draw the generated references anew (docs/reference)
 	SECRET_KEY=docs DATABASE_URL=postgresql:///docs $(BIN)/python manage.py render_docs
+
+baseline: ## keep a release as the code in service, which must run on every later schema (REF=its tag)
+	git archive --format=tar $(REF) . ':!docs' ':!tests' ':!bench' ':!requirements*.txt' ':!CHANGELOG.md' \
+	  ':!deploy/baseline.tar.xz' | xz -9e > deploy/baseline.tar.xz
 
 lock: install-dev ## compile the hash-locked requirements anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 pyproject.toml --generate-hashes -q -o requirements.txt --custom-compile-command "make lock"
@@ -55,7 +65,7 @@ install-dev:
 	@$(call bare-python,requirements-dev.txt)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # `python3` will do where it is 3.11 under another name; install.py says so in one sentence where it isn't.
 define bare-python

@@ -51,6 +51,11 @@ class SealingAdapter(DefaultMFAAdapter):
         return _sealer().decrypt(encrypted_text).decode()
 
 
+def resealed(encrypted_text: str) -> str:
+    """The same secret under the SECRET_KEY in use. Raises `InvalidToken` where no known key opens it."""
+    return _sealer().rotate(encrypted_text).decode()
+
+
 def _sealer() -> MultiFernet:
     return _made_once((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
 

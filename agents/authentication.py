@@ -5,11 +5,11 @@ No identity is ever taken from a body, a query or another header; what the calle
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models import Case, Exists, OuterRef, Q, Value, When
+from django.db.models import Q
 from django.db.models.functions import Now
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
@@ -42,31 +42,40 @@ def credential_for(authorization: str) -> Credential:
     if key is None:
         raise unauthenticated()
     credential = (
-        Credential.objects.select_related("agent", "executor", "auditor")
-        .filter(Q(auditor__isnull=True) | Q(auditor__is_active=True) & Q(_still_auditor()))
-        .annotate(
-            use_is_stale=Case(
-                When(last_used_at__gte=Now() - timedelta(minutes=1), then=Value(False)), default=Value(True)
-            )
-        )
-        .filter(public_id=key.public_id, revoked_at__isnull=True, expires_at__gt=Now())
+        Credential.objects.select_related("agent", "executor")
+        .annotate(read_at=Now())
+        .filter(public_id=key.public_id)
         .first()
     )
-    if not key.matches(bytes(credential.secret_sha256) if credential else _NOBODY) or credential is None:
+    matches = key.matches(bytes(credential.secret_sha256) if credential else _NOBODY)
+    if credential is None or not matches or not _is_live(credential):
         raise unauthenticated()
-    if credential.use_is_stale:  # annotated above, by the database’s clock
-        _note_use(credential)
+    _note_use(credential)
     return credential
 
 
-def _still_auditor() -> Exists:
-    """The key's person holds the auditor's role now: a key does not outlive a role that was given for a time."""
-    held = RoleGrant.objects.filter(user=OuterRef("auditor"), role=Role.AUDITOR)
-    return Exists(held.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=Now())))
+def _is_live(credential: Credential) -> bool:
+    """Neither revoked nor lapsed by the database's clock; an auditor's key does not outlive their role, which may have
+    been given for a time."""
+    now = _read_at(credential)
+    if credential.revoked_at is not None or credential.expires_at <= now:
+        return False
+    if credential.auditor_id is None:
+        return True
+    held = RoleGrant.objects.filter(user=credential.auditor_id, user__is_active=True, role=Role.AUDITOR)
+    return held.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=Now())).exists()
+
+
+def _read_at(credential: Credential) -> datetime:
+    moment: datetime = credential.read_at  # type: ignore[attr-defined]  # annotated by `credential_for`
+    return moment
 
 
 def _note_use(credential: Credential) -> None:
     """Keep `last_used_at` to the minute, without a write a call: the row as read says whether it is time."""
+    noted = credential.last_used_at
+    if noted is not None and noted >= _read_at(credential) - timedelta(minutes=1):
+        return
     Credential.objects.filter(pk=credential.pk).filter(
         Q(last_used_at__isnull=True) | Q(last_used_at__lt=Now() - timedelta(minutes=1))
     ).update(last_used_at=Now())

@@ -155,18 +155,19 @@ def jwks() -> dict[str, Any]:
 def _key_at(moment: datetime) -> OKPKey:
     """The key that signs at this moment: the newest one published 24 h before, else the oldest there is."""
     private = private_keys()
-    known = {key.kid for key in SigningKey.objects.all()}
-    if not private.keys() <= known:
+    known = _known_keys()
+    if not private.keys() <= {key.kid for key in known}:
         publish_keys()
-    usable = [
-        key
-        for key in SigningKey.objects.filter(kid__in=list(private)).order_by("published_at", "kid")
-        if key.retired_at is None or key.retired_at > moment
-    ]
+        known = _known_keys()
+    usable = [key for key in known if key.kid in private and (key.retired_at is None or key.retired_at > moment)]
     if not usable:
         raise CannotSign("Every grant key on disk was retired.")
     ripe = [key for key in usable if key.published_at <= moment - PUBLISH_AHEAD]
     return private[(ripe[-1] if ripe else usable[0]).kid]
+
+
+def _known_keys() -> list[SigningKey]:
+    return list(SigningKey.objects.order_by("published_at", "kid"))
 
 
 def issuer() -> str:

@@ -6,12 +6,13 @@ The unique row doubles as the lock between racing twins: the second's INSERT wai
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection
 
 from agents.problems import Problem
 from approvals.models import RememberedAnswer
@@ -19,7 +20,6 @@ from approvals.transactions import sqlstate_of
 from audit.entries import Party
 
 STORED_REFUSALS = frozenset({409, 410, 422})
-WAIT_FOR_TWIN_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,10 @@ class OncePerKey:
         self.answer: Answer | None = None
 
     def claim(self) -> None:
-        """Take the key, waiting up to 5 s for a twin. Raises `Replay`, or the problems `in-progress` and
-        `idempotency-key-reused`."""
+        """Take the key, waiting for a twin as long as the verb's transaction waits for any lock (4 s). Raises `Replay`,
+        or the problems `in-progress` (the transaction is then of no more use) and `idempotency-key-reused`."""
         try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{WAIT_FOR_TWIN_MS - 500}"])
+            with connection.cursor() as cursor:
                 cursor.execute(
                     "INSERT INTO approvals_rememberedanswer"
                     " (holder_kind, holder_id, key, fingerprint, status, headers, body)"
@@ -104,9 +103,12 @@ class OncePerKey:
 
     def _store(self, answer: Answer) -> None:
         self.answer = answer
-        RememberedAnswer.objects.filter(pk=self._row).update(
-            status=answer.status, headers=answer.headers, body=answer.body, request_id=answer.request_id
-        )
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE approvals_rememberedanswer SET status = %s, headers = %s::jsonb, body = %s, request_id = %s"
+                " WHERE id = %s",
+                [answer.status, json.dumps(answer.headers), answer.body, answer.request_id, self._row],
+            )
 
 
 def forget_old() -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import OperationalError, connection, transaction
@@ -22,7 +23,7 @@ from agents.models import Agent
 from agents.problems import Problem
 from approvals.errors import NotPending
 from approvals.lifecycle import EXPIRED_REASON
-from approvals.models import Question, Request
+from approvals.models import Grant, Question, Request
 from approvals.states import Retry, Status
 from approvals.transactions import sqlstate_of
 from audit.limits import clock as clock  # the one clock, for the rooms above to ask here
@@ -98,6 +99,25 @@ def requests() -> QuerySet[Request]:
 
 def _seen(request: Request) -> Seen:
     return Seen(request, request.seen_at)  # type: ignore[attr-defined]  # annotated by `requests`
+
+
+def _known(request: Request, name: str) -> Any:
+    """The row that says more of a request, where this transaction made one; None, without looking, where it didn't."""
+    relation: Any = Request._meta.get_field(name)
+    relation.set_cached_value(request, relation.get_cached_value(request, default=None))
+    return relation.get_cached_value(request)
+
+
+def just_filed(request: Request) -> Seen:
+    """A request that this very transaction filed, as a reader sees it at that moment, without asking the database for
+    what was just written: nobody has asked or answered anything yet, and its grant is of the log and the stops it was
+    ruled under (the commit sees to it that they still hold)."""
+    grant: Grant | None = _known(request, "grant")
+    _known(request, "outcome")
+    request.newest_question = None  # type: ignore[attr-defined]  # as `requests` annotates it; so the next two
+    request.log_forks = grant.fork if grant is not None else 0  # type: ignore[attr-defined]
+    request.stops = request.epoch  # type: ignore[attr-defined]
+    return Seen(request, request.created_at)
 
 
 def read(rows: QuerySet[Request], request_id: UUID) -> Seen | None:

@@ -13,7 +13,6 @@ from uuid import UUID
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
 from django.db.models import F, OuterRef
-from django.db.models.functions import Now
 
 from accounts import second_factor
 from accounts.models import Membership
@@ -101,24 +100,28 @@ def may_stand_in(ruling: Ruling) -> bool:
     return ruling.outcome == "people" and ruling.risk != "critical" and not ruling.risk_unknown and not ruling.unknown
 
 
+# Asked at every filing, and nearly always in vain: not worth composing anew each time.
+_OPEN = """
+SELECT id FROM approvals_allowance
+ WHERE agent_id = %(agent)s AND action = %(action)s AND epoch = %(epoch)s AND active_at IS NOT NULL
+   AND revoked_at IS NULL AND uses_left > 0 AND ends_at > statement_timestamp()
+"""
+
+
 def find(ask: Ask, ruling: Ruling, pack: Pack | None, *, agent_id: UUID, owner_id: UUID, epoch: int) -> Usable | None:
     """The first allowance to end that this request falls under, its row locked to the commit; None where there is
     none that holds, and wherever it cannot be told."""
     action = pack.catalogue.get(ask.action) if pack is not None else None
     if action is None or not may_stand_in(ruling):
         return None
-    open_ones = Allowance.objects.filter(
-        agent=agent_id,
-        action=ask.action,
-        epoch=epoch,
-        active_at__isnull=False,
-        revoked_at__isnull=True,
-        uses_left__gt=0,
-        ends_at__gt=Now(),
-    )
-    candidates = list(open_ones.order_by("ends_at", "id"))
-    if not candidates or not _could_be_approved(ruling):
+    asked: dict[str, UUID | str | int] = {"agent": agent_id, "action": ask.action, "epoch": epoch}
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_OPEN} ORDER BY ends_at, id", asked)
+        ids = [row[0] for row in cursor.fetchall()]
+    if not ids or not _could_be_approved(ruling):
         return None
+    found = Allowance.objects.in_bulk(ids)
+    candidates = [found[pk] for pk in ids if pk in found]
     agreements = agreements_of([allowance.pk for allowance in candidates])
     for allowance in candidates:
         try:
@@ -131,9 +134,11 @@ def find(ask: Ask, ruling: Ruling, pack: Pack | None, *, agent_id: UUID, owner_i
         if not stands.reached:
             continue
         # Locked, and asked again: who waited here may find the last use gone, or the allowance revoked.
-        locked = open_ones.select_for_update().filter(pk=allowance.pk).first()
-        if locked is not None:
-            return Usable(locked, stands.seats)
+        with connection.cursor() as cursor:
+            cursor.execute(f"{_OPEN} AND id = %(id)s FOR UPDATE", {**asked, "id": allowance.pk})
+            if cursor.fetchone() is not None:
+                allowance.refresh_from_db()
+                return Usable(allowance, stands.seats)
     return None
 
 

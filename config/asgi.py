@@ -1,4 +1,4 @@
-"""The ASGI application: the body limit, then the long waits, then Django. No rule of the domain is here."""
+"""The ASGI application: the body limit, the long waits, the measuring, then Django. No rule of the domain is here."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from django.conf import settings  # noqa: E402 - ready only now
 
 from config.body_limit import BodyLimit  # noqa: E402
 from config.lifespan import Lifespan  # noqa: E402
+from config.measures import Measured  # noqa: E402
 from config.waits import Waits  # noqa: E402
 
 # Said once for WhiteNoise's own files (an icon, the manifest): a few kilobytes, read at once.
@@ -25,7 +26,7 @@ warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume sy
 
 application = Lifespan(
     BodyLimit(
-        Waits(django_application),
+        Waits(Measured(django_application)),
         api_limit=settings.API_BODY_LIMIT_BYTES,
         page_limit=settings.PAGE_BODY_LIMIT_BYTES,
         seconds=settings.BODY_SECONDS,

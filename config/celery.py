@@ -14,7 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.conf import settings
 
-from config import process
+from config import process, task_outcomes
 
 # Warned of where root runs `make up`. Only JSON is accepted from the broker, so that no message can run code.
 warnings.filterwarnings("ignore", category=SecurityWarning)
@@ -22,6 +22,7 @@ warnings.filterwarnings("ignore", category=SecurityWarning)
 app = Celery("countersign", set_as_current=True)
 app.conf.update(settings.CELERY)
 app.autodiscover_tasks(["approvals", "audit"])
+task_outcomes.count_from_now_on()
 
 
 @worker_ready.connect

@@ -19,6 +19,7 @@ from django.conf import settings
 from agents import keys
 from agents.problems import MEDIA_TYPE, Problem
 from agents.wire import dumps
+from config import measures
 from config.body_limit import App, Message, Receive, Scope, Send
 from config.hub import Hub, Waiter
 
@@ -77,6 +78,8 @@ class Waits:
                 await _too_many(first).send_to(send)
                 return
             self._held[key] += 1
+            now = measures.WAITERS.labels("stream" if events else "wait")
+            now.inc()
             try:
                 await _until_gone(
                     self._stream(scope, send, waiter, first)
@@ -85,6 +88,7 @@ class Waits:
                     receive,
                 )
             finally:
+                now.dec()
                 self._held[key] -= 1
                 if not self._held[key]:
                     del self._held[key]
@@ -120,6 +124,13 @@ class Waits:
             waiter.version = captured.seen["version"]
         return captured
 
+    async def _read_again(self, scope: Scope, waiter: Waiter, before: dict[str, Any]) -> Captured:
+        """Another answer, noting how long after the end of the request it was read where that came meanwhile."""
+        answer = await self._read(scope, waiter, again=True)
+        if answer.seen is not None and answer.seen["final"] and not before["final"]:
+            measures.woken(answer.seen)
+        return answer
+
     async def _wait(self, scope: Scope, send: Send, waiter: Waiter, answer: Captured, seconds: int) -> None:
         """Answer when the request is final or asks something (or the ETag changes, where one was sent), or in time."""
         conditional = any(name == b"if-none-match" for name, _ in scope["headers"])
@@ -132,7 +143,7 @@ class Waits:
             answer.let_go()  # it is read anew before anything is said
             await _pause(waiter.changed, min(end - loop.time(), _until_deadline(answer.seen)))
             waiter.changed.clear()
-            answer = await self._read(scope, waiter, again=True)
+            answer = await self._read_again(scope, waiter, answer.seen)
         await answer.send_to(send)
 
     async def _stream(self, scope: Scope, send: Send, waiter: Waiter, answer: Captured) -> None:
@@ -159,7 +170,7 @@ class Waits:
                 await send({"type": "http.response.body", "body": b": keep-alive\n\n", "more_body": True})
                 continue
             waiter.changed.clear()
-            answer = await self._read(scope, waiter, again=True)
+            answer = await self._read_again(scope, waiter, answer.seen)
         await send({"type": "http.response.body", "body": b""})
 
 

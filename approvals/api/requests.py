@@ -33,8 +33,9 @@ def _fresh(request: Request) -> Answer:
 
 
 def _created(request: Request) -> Answer:
-    answer = _fresh(request)
-    return Answer(201, answer.body, {**answer.headers, "Location": f"/api/v1/requests/{request.pk}"}, request.pk)
+    seen = queries.just_filed(request)
+    headers = {"ETag": etag(seen), "Location": f"/api/v1/requests/{request.pk}"}
+    return Answer(201, dumps(request_document(seen)), headers, request.pk)
 
 
 class Requests(Endpoint):
@@ -158,6 +159,8 @@ def leave_note(request: APIRequest, seen: Seen, document: dict[str, Any]) -> Non
             "final": seen.status is not Status.PENDING,
             "answer": awaits_agent(document),
             "version": seen.version,
+            "status": seen.status.value,
+            "seconds_since": (seen.now - seen.decided_at).total_seconds() if seen.decided_at else 0.0,
             "seconds_left": (seen.request.expires_at - seen.now).total_seconds(),
         }
 

@@ -55,7 +55,10 @@ def test_without_a_context_an_empty_one_is_answered(agent: Caller) -> None:
 def test_policy_answers_at_once_where_it_asks_nobody(
     agent: Caller, action: str, status: str, reason: str, retry: str | None
 ) -> None:
-    document = contract.request(agent.file(action).json(), status)
+    filed = agent.file(action)
+    document = contract.request(filed.json(), status)
+    again = agent.get(f"requests/{document['id']}")
+    assert (again.content, again.headers["etag"]) == (filed.content, filed.headers["etag"])
     decision = document["decision"]
     assert (decision["reason"], decision["retry"], decision["stop"]) == (reason, retry, False)
     assert decision["decided_at"] == document["created_at"]

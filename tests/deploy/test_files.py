@@ -8,14 +8,18 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import httpx
+import promql_parser
 import pytest
 import yaml
 from django.conf import settings
-from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.live import web
 
 DEPLOY = Path(settings.BASE_DIR) / "deploy"
 TOOLS = Path(settings.BASE_DIR) / ".venv" / "bin"
+ALERTS = DEPLOY / "prometheus" / "alerts.yml"
 MANIFESTS = sorted(path for path in (DEPLOY / "kubernetes").glob("*.yaml") if path.name != "kustomization.yaml")
 PASSWORDS = {"APP_PASSWORD", "OWNER_PASSWORD", "SEALER_PASSWORD", "ERASER_PASSWORD", "POSTGRES_PASSWORD"}
 
@@ -86,10 +90,50 @@ def test_in_kubernetes_pods_are_unprivileged_and_the_sealer_alone_has_the_logs_k
         assert bool(writes) == (name == "sealer")
 
 
-@pytest.mark.django_db(transaction=True)
-def test_what_alerts_and_dashboard_ask_for_is_exported() -> None:
-    exported = {family.name for family in text_string_to_metric_families(Client().get("/metrics").content.decode())}
-    texts = [(DEPLOY / "prometheus" / "alerts.yml").read_text(), (DEPLOY / "grafana" / "countersign.json").read_text()]
-    asked = {word for text in texts for word in re.findall(r"\bcountersign_[a-z_]+", text)}
-    assert asked <= exported | {"countersign_"}, asked - exported
-    assert {"countersign_log_lag_seconds", "countersign_sweep_late_seconds"} <= asked
+@pytest.fixture(scope="module")
+def exported(django_db_setup: None) -> set[str]:
+    """The names of what a web process exports, as an expression asks for them."""
+    with web() as server:
+        text = httpx.get(f"{server.url}/metrics", trust_env=False).raise_for_status().text
+    families = list(text_string_to_metric_families(text))
+    endings = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
+    return {family.name + ending for family in families for ending in endings.get(family.type, ("",))}
+
+
+def expressions() -> list[str]:
+    """What alerts and dashboard ask Prometheus."""
+    (alerts,) = documents(ALERTS)
+    panels = json.loads((DEPLOY / "grafana" / "countersign.json").read_text())["panels"]
+    asked = [rule["expr"] for group in alerts["groups"] for rule in group["rules"]]
+    return asked + [target["expr"] for panel in panels for target in panel["targets"]]
+
+
+def test_what_alerts_and_dashboard_ask_for_is_exported(exported: set[str]) -> None:
+    for expression in expressions():
+        promql_parser.parse(expression)
+        asked = set(re.findall(r"\bcountersign_[a-z_]+", expression))
+        assert asked <= exported, expression
+    assert {"countersign_log_lag_seconds", "countersign_sweep_late_seconds"} <= {
+        word for expression in expressions() for word in re.findall(r"\w+", expression)
+    }
+
+
+def test_every_metric_and_every_alert_stands_in_the_page_on_watching_and_nothing_else_does(exported: set[str]) -> None:
+    page = (Path(settings.BASE_DIR) / "docs" / "how-to" / "monitor.md").read_text()
+    families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in exported}
+    told = set(re.findall(r"`((?:countersign|process)_[a-z_]+)`", page))
+    assert told == families
+    (alerts,) = documents(ALERTS)
+    rules = [rule for group in alerts["groups"] for rule in group["rules"]]
+    assert set(re.findall(r"`(Countersign[A-Za-z]+)`", page)) == {rule["alert"] for rule in rules}
+    for rule in rules:
+        assert rule["labels"]["severity"] in {"page", "ticket"}
+        assert rule["annotations"]["summary"]
+        assert rule["annotations"]["action"], "who is woken is told what to do first"
+        for name in re.findall(r"docs/[a-z/-]+\.md", rule["annotations"]["action"]):
+            assert (Path(settings.BASE_DIR) / name).is_file(), name
+        # Each row of the page's tables names the alerts that ask for its metric.
+        for metric in set(re.findall(r"countersign_[a-z_]+", rule["expr"])):
+            family = re.sub(r"_(bucket|count|sum)$", "", metric)
+            (row,) = (line for line in page.splitlines() if line.startswith(f"| `{family}`"))
+            assert f"`{rule['alert']}`" in row, (family, rule["alert"])

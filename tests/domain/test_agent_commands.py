@@ -7,6 +7,7 @@ import re
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
 
 from agents.models import Agent, Credential
 from tests.support.cast import Cast, make_cast
@@ -71,3 +72,17 @@ def test_a_slip_is_a_sentence(cast: Cast, command: tuple[str, ...], said: str | 
 def test_two_agents_of_one_name_there_are_not(cast: Cast) -> None:
     with pytest.raises(CommandError, match="already"):
         run("register_agent", "helpdesk", "--owner", cast["owner1"].email, "--purpose", "x", "--level", "1")
+
+
+def test_a_key_is_revoked_by_its_public_id_at_once_and_once(cast: Cast) -> None:
+    text = run("issue_key", "--agent", "helpdesk").strip()
+    public_id = text.split("_")[1]
+    bearer = {"Authorization": f"Bearer {text}"}
+    assert Client().get("/api/v1/requests", headers=bearer).status_code == 200
+    assert f"a key of agent {cast.agent.pk}" in run("revoke_key", public_id)
+    assert Client().get("/api/v1/requests", headers=bearer).status_code == 401
+    (entry,) = entries("credential.revoked")
+    assert entry["facts"] == {"key": public_id}
+    for wrong, said in ((public_id, "No key in use"), ("nobody00", "No key in use"), (text, "does not belong")):
+        with pytest.raises(CommandError, match=said):
+            run("revoke_key", wrong)

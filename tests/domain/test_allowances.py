@@ -18,7 +18,7 @@ from agents import registration, stops, suspension
 from agents.problems import Problem
 from approvals import allowances, redemption, requests, spending
 from approvals.allowances import Wanted
-from approvals.api.documents import request_document
+from approvals.api.documents import etag, request_document
 from approvals.errors import (
     AlreadyDecided,
     CannotRecord,
@@ -29,7 +29,7 @@ from approvals.errors import (
     Unfit,
 )
 from approvals.models import Allowance, AllowanceAgreement, AllowanceUse, Decision, Grant, Notice, Request
-from approvals.queries import read
+from approvals.queries import Seen, just_filed, read
 from approvals.queries import requests as annotated
 from approvals.rules.ruling import Ruling
 from approvals.tasks import withdraw_stopped
@@ -117,15 +117,22 @@ def test_what_falls_under_it_is_approved_at_once_with_record_grant_and_entry_of_
     redeemer(cast, used[0])()
 
 
+def again(request: Request) -> Seen:
+    """The request as anybody reads it now."""
+    seen = read(annotated(), request.pk)
+    assert seen is not None
+    return seen
+
+
 def test_the_agent_hears_what_any_approval_says_and_people_are_not_asked(cast: Cast) -> None:
     by_person = decide(file_request(cast), cast["support1"])
     propose(cast, basis=file_request(cast))
     before = Notice.objects.count()
     by_allowance = file_request(cast)
-    one, other = (
-        request_document(seen) for seen in (read(annotated(), by_person.pk), read(annotated(), by_allowance.pk)) if seen
-    )
+    told = just_filed(by_allowance)
+    one, other = (request_document(again(request)) for request in (by_person, by_allowance))
     assert one.keys() == other.keys()
+    assert (request_document(told), etag(told)) == (other, etag(again(by_allowance))), "as its next read says"
     for document in (one, other):
         for changing in ("decided_at", "valid_until"):
             document["decision"].pop(changing)

@@ -34,3 +34,11 @@ def unseal(sealed: str) -> str:
         return _keys().decrypt(sealed.encode()).decode()
     except InvalidToken as error:
         raise Unreadable from error
+
+
+def resealed(sealed: str) -> str:
+    """The same secret under the SECRET_KEY in use; raises `Unreadable`."""
+    try:
+        return _keys().rotate(sealed.encode()).decode()
+    except InvalidToken as error:
+        raise Unreadable from error

@@ -1,0 +1,94 @@
+"""`make backup`: the database as one file, and beside it the log's checkpoint that it must contain.
+
+`pg_dump` is the wheel's, so that a bare machine has one. Restoring is tried in `restore_drill`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from audit import outside
+from config.embedded import environment, programs
+from config.embedded.errors import CannotStart
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+class BackupFailed(Exception):
+    """Says why in one sentence."""
+
+
+def main(arguments: list[str]) -> int:
+    """`backup.py [FOLDER]`: write `<time>.dump` and `<time>.checkpoint` there, by default in var/backups."""
+    environment.join_running(ROOT / "var" / "embedded", "migrate")  # the tables' owner reads all of them
+    folder = Path(arguments[0]) if arguments else ROOT / "var" / "backups"
+    try:
+        dump, checkpoint = write(folder, os.environ)
+    except (BackupFailed, CannotStart) as error:
+        print(f"countersign: {error}", file=sys.stderr)
+        return 1
+    print(f"{dump} ({dump.stat().st_size:,} bytes)\n{checkpoint}")
+    return 0
+
+
+def write(folder: Path, told: Mapping[str, str]) -> tuple[Path, Path]:
+    """Both files, of mode 0600, made in `folder`; the first stands under its name only once it is whole."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    name = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    dump, checkpoint = folder / f"{name}.dump", folder / f"{name}.checkpoint"
+    # Before the database: a sealer commits first and copies then, so that the dump contains what this says.
+    note = published(told)
+    _private(checkpoint).write_text(note)
+    unfinished = _private(dump.with_suffix(".unfinished"))
+    run("pg_dump", owner_url(told), "--format=custom", f"--file={unfinished}")
+    unfinished.rename(dump)
+    return dump, checkpoint
+
+
+def published(told: Mapping[str, str]) -> str:
+    """The checkpoint at AUDIT_OUTSIDE_PATH. Raises BackupFailed where there is none to hold a dump against."""
+    try:
+        note = outside.read(Path(told["AUDIT_OUTSIDE_PATH"])) if told.get("AUDIT_OUTSIDE_PATH") else None
+    except (OSError, ValueError) as error:
+        raise BackupFailed(f"The copy of the checkpoint outside the database can't be read: {error}.") from error
+    if note is None:
+        raise BackupFailed("There is no copy of the checkpoint at AUDIT_OUTSIDE_PATH: has the sealer ever run?")
+    return note
+
+
+def owner_url(told: Mapping[str, str]) -> str:
+    """Whose tables they are. Raises BackupFailed where nothing says it."""
+    url = told.get("DATABASE_OWNER_URL") or told.get("DATABASE_URL")
+    if not url:
+        raise BackupFailed("Which database? Give DATABASE_OWNER_URL, or run this beside `make up`.")
+    return url
+
+
+def run(program: str, url: str, *arguments: str) -> None:
+    """One of PostgreSQL's programs on the database at `url`, its password in no command line. Raises BackupFailed."""
+    password = unquote(urlsplit(url).password or "")
+    done = subprocess.run(
+        [programs.wheels().postgres / program, f"--dbname={environment.without_password(url)}", *arguments],
+        env={**os.environ, "PGPASSWORD": password, "PGCONNECT_TIMEOUT": "10"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["it said nothing"]
+        raise BackupFailed(f"{program} failed: {said[0]}")
+
+
+def _private(path: Path) -> Path:
+    path.touch(mode=0o600)
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

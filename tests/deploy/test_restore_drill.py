@@ -1,0 +1,144 @@
+"""`make restore-drill`, run as an operator does: a good backup passes, and whatever is wrong with one is said."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from config.embedded.environment import for_command
+from tests.support import sealing, services
+from tests.support.cast import Cast, decide, file_request, make_cast
+from tests.support.eventually import eventually
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.timeout(600),
+]  # each starts a server of its own or two
+
+
+def told() -> dict[str, str]:
+    """What an operator gives: the URLs of a real server's roles, and where the outside copy is."""
+    return for_command("migrate", services.process_environment())
+
+
+def run(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"config.embedded.{module}", *map(str, arguments)],
+        cwd=settings.BASE_DIR,
+        env=told(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def failed(*arguments: str | Path) -> str:
+    """What a drill says that must fail."""
+    done = run("restore_drill", *arguments)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "The backup holds" not in done.stdout
+    (sentence,) = [line for line in done.stderr.splitlines() if line.startswith("countersign: THE DRILL FAILED. ")]
+    return sentence
+
+
+def backup(folder: Path) -> tuple[Path, Path]:
+    done = run("backup", folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    dump = Path(done.stdout.split(" (")[0])
+    checkpoint = Path(done.stdout.splitlines()[1])
+    assert {path.stat().st_mode & 0o777 for path in (dump, checkpoint)} == {0o600}
+    return dump, checkpoint
+
+
+def wait_until_sealed() -> None:
+    with services.connection("app") as app:
+        eventually(lambda: app.execute("SELECT count(*) FROM audit_pending").fetchone() == (0,), what="the sealer")
+
+
+@pytest.fixture
+def history() -> Iterator[Cast]:
+    """Some requests, decided, sealed; the sealer works on."""
+    cast = make_cast(only=("support1",))
+    with sealing.running():
+        for verdict in ("approve", "reject"):
+            decide(file_request(cast), cast["support1"], verdict, rationale="Seen, and meant so.")
+        file_request(cast)
+        wait_until_sealed()
+        yield cast
+
+
+def test_a_fresh_backup_restores_and_everything_in_it_verifies(
+    history: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    done = run("restore_drill")
+    assert done.returncode == 0, done.stdout + done.stderr
+    steps = re.findall(r"^(\w+) +\d+\.\d\d s  (.*)$", done.stdout, re.M)
+    assert [name for name, _ in steps] == [
+        "dump", "restore", "migrations", "privileges", "evidence", "replay", "head", "all",
+    ]  # fmt: skip
+    said = dict(steps)
+    assert said["evidence"] == "VERIFIED"
+    assert said["replay"].startswith("3 requests hold as their ")
+    assert re.match(r"\d+ leaves, root [0-9a-f]{16}…, the database in use has \d+ more", said["head"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backup_from_before_is_drilled_with_the_checkpoint_that_was_kept_with_it(
+    history: Cast, tmp_path: Path
+) -> None:
+    dump, checkpoint = backup(tmp_path)
+    file_request(history)
+    wait_until_sealed()
+    assert run("restore_drill", "--dump", dump, "--checkpoint", checkpoint).returncode == 0
+    # Of itself it is older than what was published since, which is what a restored database is refused for.
+    assert "verify_audit_log" in failed("--dump", dump)
+    with services.connection("owner") as owner, owner.transaction():
+        owner.execute("SET LOCAL session_replication_role = replica")
+        owner.execute("UPDATE audit_checkpoint SET root = sha256(root)")
+    assert "another log" in failed("--dump", dump, "--checkpoint", checkpoint)
+
+
+def test_a_backup_that_is_cut_short_is_noticed(history: Cast, tmp_path: Path) -> None:
+    dump, checkpoint = backup(tmp_path)
+    cut = tmp_path / "cut.dump"
+    cut.write_bytes(dump.read_bytes()[:-2000])
+    assert "pg_restore failed" in failed("--dump", cut, "--checkpoint", checkpoint)
+
+
+def test_a_row_that_its_evidence_does_not_tell_of_is_noticed(history: Cast) -> None:
+    with services.connection("owner") as owner, owner.transaction():
+        owner.execute("SET LOCAL session_replication_role = replica")
+        owner.execute("UPDATE approvals_request SET status = 'withdrawn' WHERE status = 'rejected'")
+    assert "replay_log" in failed()
+
+
+def test_a_backup_of_another_schema_is_noticed(history: Cast, tmp_path: Path) -> None:
+    with services.connection("owner") as owner, owner.transaction():
+        owner.execute("DELETE FROM django_migrations WHERE app = 'approvals' AND name LIKE '0016%'")
+    try:
+        assert "migrate --check" in failed()
+    finally:
+        with services.connection("owner") as owner:
+            owner.execute(
+                "INSERT INTO django_migrations (app, name, applied)"
+                " VALUES ('approvals', '0016_edit_guard_whole', now())"
+            )
+
+
+def test_without_a_checkpoint_nothing_is_called_a_backup(history: Cast, tmp_path: Path) -> None:
+    os.environ["AUDIT_OUTSIDE_PATH"], kept = str(tmp_path / "none"), os.environ["AUDIT_OUTSIDE_PATH"]
+    try:
+        done = run("backup", tmp_path / "backups")
+    finally:
+        os.environ["AUDIT_OUTSIDE_PATH"] = kept
+    assert done.returncode == 1
+    assert "no copy of the checkpoint" in done.stderr
+    assert not list((tmp_path / "backups").glob("*.dump"))
