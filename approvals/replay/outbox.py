@@ -88,9 +88,10 @@ _AT_MOST = 20  # of each kind
 def orphans(*, late: timedelta = LATE) -> Iterator[tuple[str, str]]:
     """What a row is and what does not hold of it, in the caller's transaction; `late` is how long something that is
     due may lie there before that is a fault."""
+    told: dict[str, Any] = {"late": late, "remembered": _REMEMBERED}
     for query in _ALL:
         with connection.cursor() as cursor:
-            cursor.execute(f"{query} LIMIT {_AT_MOST}", {"late": late, "remembered": _REMEMBERED})
+            cursor.execute(f"{query} LIMIT {_AT_MOST}", told)
             rows: list[tuple[Any, ...]] = cursor.fetchall()
         for about, what in rows:
             yield str(about), str(what)
