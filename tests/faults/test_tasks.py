@@ -261,6 +261,13 @@ def deliver_thrice(broker: redis.Redis) -> None:
     )
 
 
+def all_right(broker: redis.Redis, checks: list[Check]) -> bool:
+    deliver_thrice(broker)
+    for check in checks:
+        check()
+    return True
+
+
 def test_every_task_delivered_three_times_doubles_nothing(world: World) -> None:
     celery = [sys.executable, "-m", "celery", "--quiet", "--app", "config.celery", "worker", "--loglevel", "WARNING"]
     command = [*celery, "--concurrency", str(THRICE), "--without-gossip", "--without-mingle"]
@@ -271,10 +278,10 @@ def test_every_task_delivered_three_times_doubles_nothing(world: World) -> None:
     with process(command, "worker", **told):
         eventually(lambda: entries("process.started"), within=2 * SLOW, what="the worker to start")
         for cases in ROUNDS:
-            checks += [case(world) for case in cases]
-            deliver_thrice(broker)
-            for check in checks:
-                check()
+            checks.extend(case(world) for case in cases)
+            # On a slow machine a run may have given up at its time limit: then the next delivery does it. What was
+            # doubled stays doubled, however often they are delivered.
+            eventually(lambda: all_right(broker, checks), within=4 * SLOW, what="all work to be done, once")
     broker.close()
     assert [fault for fault in replay().faults if not world.expected(fault)] == []
     with pytest.raises(SystemExit) as ended:
