@@ -1,4 +1,5 @@
-"""Holds the stories that the log tells against the rows, all read at one moment. What a story is, `story` says.
+"""Holds the stories that the log tells against the rows, all read at one moment. What a story is, `story` says; what
+lies in the outbox, `outbox`.
 
 Reads entries whether sealed or still pending: both were committed with what they describe.
 """
@@ -9,12 +10,13 @@ import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
 
 from approvals.replay.allowed import Allowed, tell_allowance
+from approvals.replay.outbox import LATE, orphans
 from approvals.replay.story import Story, tell
 from audit.leaves import Leaf, parse
 
@@ -51,13 +53,6 @@ SELECT r.id::text FROM approvals_request r WHERE NOT EXISTS (
   SELECT FROM audit_head h WHERE h.subject_kind = 'request' AND h.subject_id = r.id::text) LIMIT 20
 """
 
-# A notice says what was so when it was left, and the end of a request never changes.
-_ORPHAN_NOTICES = """
-SELECT n.event, n.request_id::text FROM approvals_notice n JOIN approvals_request r ON r.id = n.request_id
- WHERE n.event IN ('request.approved', 'request.rejected', 'request.expired', 'request.blocked', 'request.withdrawn')
-   AND n.event <> 'request.' || r.status LIMIT 20
-"""
-
 
 @dataclass
 class Replay:
@@ -68,15 +63,17 @@ class Replay:
     fault_count: int = 0
     faults: list[str] = field(default_factory=list)
 
-    def fault(self, request: str, what: str) -> None:
-        """Note what does not hold of a request."""
+    def fault(self, about: str, what: str) -> None:
+        """Note what does not hold of a row."""
         self.fault_count += 1
         if len(self.faults) < FAULTS_AT_MOST:
-            self.faults.append(f"request {request}: {what}")
+            self.faults.append(f"{about}: {what}")
 
 
-def replay(*, said: Callable[[int], None] = lambda requests: None) -> Replay:
-    """Replay every request of the log against the tables; `said` hears how many are done.
+def replay(*, late: timedelta = LATE, said: Callable[[int], None] = lambda requests: None) -> Replay:
+    """Replay every request of the log against the tables, and look for orphans in the outbox, which may be `late`.
+
+    `said` hears how many requests are done.
 
     Reads in one REPEATABLE READ transaction of its own, so it must not be called within one.
     """
@@ -91,13 +88,13 @@ def replay(*, said: Callable[[int], None] = lambda requests: None) -> Replay:
             for story, (_, leaves) in zip(stories, chunk, strict=True):
                 done.entries += len(leaves)
                 for what in (*story.faults, *_differences(story, rows.get(story.request))):
-                    done.fault(story.request, what)
+                    done.fault(f"request {story.request}", what)
             done.requests += len(stories)
             said(done.requests)
         for (request,) in _fetch(_WITHOUT_ENTRIES):
-            done.fault(request, "a row without any entry")
-        for event, request in _fetch(_ORPHAN_NOTICES):
-            done.fault(request, f"somebody is told {event}, which it is not")
+            done.fault(f"request {request}", "a row without any entry")
+        for about, what in orphans(late=late):
+            done.fault(about, what)
     return done
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,8 @@ from tests.support.eventually import eventually
 from tests.support.live import SLOW, free_port
 
 ROOT = Path(settings.BASE_DIR)
+# What an engine gives a container between SIGTERM and SIGKILL, as our Compose file says.
+GRACE = float(re.findall(r"stop_grace_period: (\d+)s", (ROOT / "deploy" / "compose.yml").read_text())[0])
 
 
 def files_of_the_image() -> list[Path]:
@@ -95,7 +98,7 @@ def ended(process: subprocess.Popen[bytes], log: Path) -> None:
     assert process.poll() is None, log.read_text()
     process.terminate()
     try:
-        assert process.wait(90) in (0, -signal.SIGTERM, 128 + signal.SIGTERM), log.read_text()
+        assert process.wait(GRACE) in (0, -signal.SIGTERM, 128 + signal.SIGTERM), log.read_text()
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -113,7 +116,7 @@ def test_the_web_process_answers_and_serves_its_files(image: Path, untouched: No
             return False
 
     try:
-        eventually(up, within=2 * SLOW, what="the web process to answer")
+        eventually(up, within=SLOW, what="the web process to answer")
         for path in ("/readyz", "/accounts/login/", "/static/favicon.svg"):
             assert http.get(path).status_code == 200, path
     finally:
@@ -139,7 +142,7 @@ def test_each_other_process_says_in_the_log_that_it_started(
         return bool(row and row[0])
 
     try:
-        eventually(said, within=2 * SLOW, what=f"{name} to start")
+        eventually(said, within=SLOW, what=f"{name} to start")
     finally:
         ended(process, log)
 

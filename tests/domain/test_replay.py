@@ -29,6 +29,10 @@ REDEEMED = (
     " WHERE request_id = %s"
 )
 TAKEN_BACK = f"UPDATE approvals_request SET {', '.join(f'{name} = NULL' for name in COLUMNS)} WHERE id = %s"
+REMOVED = (
+    "WITH gone AS (DELETE FROM approvals_request WHERE id = %s RETURNING id)"
+    " DELETE FROM approvals_notice USING gone WHERE request_id = gone.id"
+)
 ANSWERED = (
     "UPDATE approvals_question SET answer_text = 'So.', answered_at = now()"
     " WHERE request_id = %s AND answered_at IS NULL"
@@ -125,7 +129,7 @@ def test_of_what_the_verbs_did_there_is_nothing_to_say_sealed_or_not(cast: Cast,
         ("half", "UPDATE approvals_request SET quorum = '[]' WHERE id = %s", "whom policy asks"),
         ("edited", "UPDATE approvals_request SET amended_quorum = '[]' WHERE id = %s", "whom policy asks"),
         ("asked", ANSWERED, "about the open question"),
-        ("pending", "DELETE FROM approvals_request WHERE id = %s", "entries without a row"),
+        ("pending", REMOVED, "entries without a row"),
     ],
 )
 def test_a_row_changed_behind_the_log_is_a_fault(lived: dict[str, Request], name: str, sql: str, said: str) -> None:

@@ -50,6 +50,15 @@ def test_every_file_and_name_that_is_mentioned_exists(document: Path) -> None:
     assert missing == []
 
 
+def test_each_of_the_eight_promises_names_a_fault_that_it_outlives() -> None:
+    text = (ROOT / "docs" / "explanation" / "promises.md").read_text("utf-8")
+    promises = re.findall(r"^## (\d)\. .*?(?=^## )", text, re.M | re.S)
+    sections = [each[0] for each in re.finditer(r"^## \d\. .*?(?=^## )", text, re.M | re.S)]
+    assert promises == [str(number) for number in range(1, 9)]
+    for section in sections:
+        assert re.search(r"^Fault:\n\n- `tests/faults/\w+\.py::test_", section, re.M), section.partition("\n")[0]
+
+
 @pytest.mark.parametrize("document", PAGES, ids=ids)
 def test_every_make_target_that_is_mentioned_exists(document: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentParser
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from approvals.replay.outbox import LATE
 from approvals.replay.tables import replay
 
 
@@ -15,9 +18,16 @@ class Command(BaseCommand):
 
     help = "Replay every request from the evidence log and compare it with the tables."
 
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """How long a notification may lie there though it is due."""
+        parser.add_argument("--late", type=float, default=LATE.total_seconds(), metavar="SECONDS")
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Replay and say what was found."""
-        done = replay(said=lambda requests: self.stderr.write(f"{requests} requests replayed …"))
+        done = replay(
+            late=timedelta(seconds=options["late"]),
+            said=lambda requests: self.stderr.write(f"{requests} requests replayed …"),
+        )
         for fault in done.faults:
             self.stdout.write(fault)
         if done.fault_count:
