@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Under ASGI each request has a thread of its own: a connection kept by its thread is never used again, and lies open
@@ -29,6 +30,8 @@ from config.waits import Waits  # noqa: E402
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
 
+_STREAMS = "countersign.streams"
+
 
 class InOneThread(ASGIHandler):
     """Django's own handler, with a request's whole way through middleware and view in one thread.
@@ -41,9 +44,26 @@ class InOneThread(ASGIHandler):
         """As Django for WSGI."""
         super().load_middleware(is_async=False)
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send an answer only once Django has let go of it, unless it streams. Its database connection is given back
+        then, and a caller who never reads would keep it: as many as the pool has would be the end of all answers."""
+        kept: list[Any] = []
+
+        async def keep(message: Any) -> None:
+            if scope.get(_STREAMS):
+                await send(message)
+            else:
+                kept.append(message)
+
+        await super().__call__(scope, receive, keep)
+        for message in kept:
+            await send(message)
+
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         """The synchronous answer, in the request's own thread."""
-        return await sync_to_async(self.get_response, thread_sensitive=True)(request)
+        response = await sync_to_async(self.get_response, thread_sensitive=True)(request)
+        request.scope[_STREAMS] = response.streaming  # type: ignore[attr-defined]  # an ASGIRequest
+        return response
 
 
 application = Lifespan(

@@ -19,11 +19,12 @@ from django.conf import settings
 from agents import keys
 from agents.problems import MEDIA_TYPE, Problem
 from agents.wire import dumps
+from approvals.api.base import ID
 from config import measures
 from config.body_limit import App, Message, Receive, Scope, Send
 from config.hub import Hub, Waiter
 
-_PATH = re.compile(r"/api/v1/requests/([0-9a-fA-F-]{36})(/events)?/?")
+_PATH = re.compile(rf"/api/v1/requests/({ID})(/events)?/?")
 MAX_WAIT_SECONDS = 60
 KEEP_ALIVE_SECONDS = 10.0
 _GRACE_SECONDS = 0.002  # so that a read at the deadline finds it passed by the database's clock

@@ -21,6 +21,8 @@ from agents.wire import dumps, parameter_errors
 from approvals.idempotency import Answer, OncePerKey, Replay, fingerprint
 
 R = TypeVar("R")
+# As we write ids. `UUID()` and PostgreSQL each take other forms too, and not the same ones.
+ID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
@@ -16,10 +17,17 @@ from rest_framework.response import Response
 
 from approvals.api.base import Endpoint, OneMediaType
 
+_one_at_a_time = Lock()  # drf_spectacular loads itself while it draws, and a second thread finds it half loaded
 
-@lru_cache(maxsize=1)
+
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document; made once a process, since code does not change under it."""
+    with _one_at_a_time:
+        return _drawn()
+
+
+@lru_cache(maxsize=1)
+def _drawn() -> dict[str, Any]:
     from django.urls import include, path
 
     schema: dict[str, Any] = SchemaGenerator(patterns=[path("api/v1/", include("approvals.api.urls"))]).get_schema(

@@ -23,6 +23,8 @@ from approvals.models import Request
 from approvals.queries import Seen
 from approvals.states import Status
 
+PAGE_BYTES = 1024 * 1024  # after which a page ends, though fewer than `limit` are on it: a payload may be 256 KiB
+
 
 def _fresh(request: Request) -> Answer:
     """The request as a reader sees it now, after an act of this transaction."""
@@ -94,12 +96,14 @@ class Requests(Endpoint):
             before=_cursor(fields.get("cursor")),
             statuses=[Status(fields["status"])] if "status" in fields else None,
         )
-        return Response(
-            {
-                "results": [request_document(seen) for seen in page.rows],
-                "next": str(page.next_id) if page.next_id else None,
-            }
-        )
+        documents, size, next_id = [], 0, page.next_id
+        for seen in page.rows:
+            documents.append(document := request_document(seen))
+            size += len(dumps(document))
+            if size > PAGE_BYTES:
+                next_id = seen.request.pk if seen is not page.rows[-1] else page.next_id
+                break
+        return Response({"results": documents, "next": str(next_id) if next_id else None})
 
 
 def _cursor(text: str | None) -> UUID | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from django.urls import re_path
 
 from approvals.api import documentation, grants, requests
+from approvals.api.base import ID
 
-_ID = r"(?P<id>[0-9a-fA-F-]{36})"
+_ID = rf"(?P<id>{ID})"
 
 urlpatterns = [
     re_path(r"^requests/?$", requests.Requests.as_view(), name="api-requests"),
