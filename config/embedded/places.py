@@ -9,8 +9,10 @@ import fcntl
 import json
 import os
 import pwd
+import re
 import secrets
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +26,7 @@ from config.embedded.programs import Programs, reachable_copy, wheels
 SERVER_USER = "countersign"  # the system user whose only task is to run the servers where we are root
 SYSTEM_FOLDER = Path("/var/lib/countersign")  # reachable by that user, unlike a checkout under root's home
 SOCKET_PATH_LIMIT = 107  # bytes of sun_path on Linux, its terminating zero apart
+_ID = re.compile(r"[0-9a-f]{8}")  # of a folder in SYSTEM_FOLDER
 LONGEST_SOCKET_NAME = ".s.PGSQL.5432.lock"  # the longest name that a server puts beside its socket
 
 
@@ -101,19 +104,24 @@ def prepared(root: Path, *, system_folder: Path = SYSTEM_FOLDER) -> Iterator[Pla
 
 def discard(root: Path, *, system_folder: Path = SYSTEM_FOLDER) -> None:
     """Remove an installation that nobody holds any more, wherever its data lives."""
+    if root.is_symlink():  # somebody else's link to an installation that only stands still
+        return
     _drop_sockets(root)
     known = root / "id"
-    if known.exists() and os.geteuid() == 0:
-        home = system_folder / known.read_text().strip()
-        shutil.rmtree(home, ignore_errors=True)
-        home.with_name(f"{home.name}.json").unlink(missing_ok=True)
+    name = known.read_text().strip() if known.exists() else ""
+    if os.geteuid() == 0 and _ID.fullmatch(name):
+        home = system_folder / name
+        if not _belongs_to_another(home, root):
+            shutil.rmtree(home, ignore_errors=True)
+            home.with_name(f"{name}.json").unlink(missing_ok=True)
     shutil.rmtree(root, ignore_errors=True)
 
 
 def discard_abandoned(pattern: str, *, system_folder: Path = SYSTEM_FOLDER) -> None:
     """Remove the temporary installations whose process was killed before it could remove them itself."""
     for root in Path(tempfile.gettempdir()).glob(pattern):
-        if root.is_dir() and root.stat().st_uid == os.geteuid() and not held(root):
+        mode = root.lstat()  # a link may lead to an installation that is wanted: links are left alone
+        if stat.S_ISDIR(mode.st_mode) and mode.st_uid == os.geteuid() and not held(root):
             discard(root, system_folder=system_folder)
 
 

@@ -27,7 +27,7 @@ def test_a_page_of_a_list_ends_after_a_megabyte_and_the_next_goes_on_where_it_en
     wanted = _big(agent, 8)[::-1]
     found: list[str] = []
     sizes: list[int] = []
-    cursor: dict[str, str] = {}
+    cursor: dict[str, Any] = {}
     while True:
         response = agent.get("requests", limit=100, **cursor)
         page = response.json()

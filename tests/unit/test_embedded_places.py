@@ -149,3 +149,26 @@ def test_an_abandoned_temporary_installation_is_removed_and_a_held_one_is_not(
         places.discard_abandoned("run-*", system_folder=short / "system")
         left = {path.name for path in short.iterdir()}
         assert left & {"run-dead", "run-alive", "other"} == {"run-alive", "other"}
+
+
+def test_a_link_to_an_installation_that_stands_still_removes_nothing_of_it(
+    as_root: tuple[Path, Path], short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout, system = as_root
+    data = home_of(checkout, system)
+    temporary = short / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    (temporary / "run-linked").symlink_to(checkout)
+    (temporary / "run-copied").mkdir()
+    (temporary / "run-copied" / "id").write_text(data.name)  # somebody else's id
+    (temporary / "run-outside").mkdir()
+    (temporary / "run-outside" / "id").write_text("../elsewhere")
+    elsewhere = system.with_name("elsewhere")
+    elsewhere.mkdir()
+    places.discard_abandoned("run-*", system_folder=system)
+    places.discard(temporary / "run-linked", system_folder=system)
+    assert data.is_dir()
+    assert elsewhere.is_dir()
+    assert home_of(checkout, system) == data
+    assert [path.name for path in temporary.iterdir()] == ["run-linked"]
