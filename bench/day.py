@@ -42,7 +42,7 @@ from bench.people import Reviewer
 from bench.reports import say
 from bench.waiters import Place, Waiter
 from bench.wire import Pool
-from config.embedded import programs
+from config.embedded import backup
 from tests.support.house import House
 
 REVIEWERS = ("support1@example.test", "support2@example.test")
@@ -287,16 +287,12 @@ class Watch:
             return
         with tempfile.NamedTemporaryFile(suffix=".dump") as file:
             began = time.monotonic()
-            done = subprocess.run(
-                [programs.wheels().postgres / "pg_dump", "-Fc", "-f", file.name, self.whole["DATABASE_OWNER_URL"]],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            try:
+                backup.run("pg_dump", self.whole["DATABASE_OWNER_URL"], "--format=custom", f"--file={file.name}")
+            except backup.BackupFailed as error:
+                self._seen.errors[str(error)] += 1
             self.facts["pg_dump seconds"] = round(time.monotonic() - began, 1)
             self.facts["pg_dump megabytes"] = round(os.path.getsize(file.name) / 1e6, 1)
-        if done.returncode:
-            self._seen.errors[f"pg_dump: {done.stderr[-200:]}"] += 1
 
 
 def main() -> int:
