@@ -19,7 +19,6 @@ import json
 import multiprocessing
 import os
 import random
-import subprocess
 import sys
 import tempfile
 import threading
@@ -43,6 +42,7 @@ from bench.reports import say
 from bench.waiters import Place, Waiter
 from bench.wire import Pool
 from config.embedded import backup
+from tests.support import ordeal
 from tests.support.house import House
 
 REVIEWERS = ("support1@example.test", "support2@example.test")
@@ -268,16 +268,9 @@ class Watch:
                 copy = Path(folder) / f"checkpoint-{len(self._seen.times['following'])}"
                 copy.write_bytes(Path(self.whole["AUDIT_OUTSIDE_PATH"]).read_bytes())
                 kept = [*kept, copy][-KEPT:]
-                command = ["manage.py", "verify_audit_log", *(f"--checkpoint={one}" for one in kept)]
+                checkpoints = [f"--checkpoint={one}" for one in kept]
                 began = time.monotonic()
-                done = subprocess.run(
-                    [self._house.root / ".venv" / "bin" / "python", *command],
-                    cwd=self._house.root,
-                    env={"PATH": "/usr/bin:/bin"},
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
+                done = ordeal.manage(self._house, "verify_audit_log", *checkpoints, within=None)
                 self._seen.times["following"].append(time.monotonic() - began)
                 if done.returncode:
                     self._seen.errors[f"following: {done.returncode} {done.stdout[-200:]}{done.stderr[-200:]}"] += 1

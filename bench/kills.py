@@ -39,6 +39,7 @@ from bench.ledger import Ledger
 from bench.load import PREFIX, Load
 from bench.reports import say
 from config.embedded import environment, processes
+from tests.support import ordeal
 from tests.support.house import House, free_port
 
 BACK_SECONDS = 90.0
@@ -231,14 +232,7 @@ def _checked(house: House, ledger: Ledger) -> dict[str, list[str]]:
     url = houses.environment_of(house)["DATABASE_OWNER_URL"]
     found = _patiently(lambda: ledger.held_against(url, PREFIX))
     for command in ("replay_log", "verify_audit_log"):
-        done = subprocess.run(
-            [house.root / ".venv" / "bin" / "python", "manage.py", command],
-            cwd=house.root,
-            env={"PATH": "/usr/bin:/bin"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = ordeal.manage(house, command, within=None)
         if done.returncode:
             found["missing"].append(f"{command} ended with {done.returncode}: {done.stdout[-800:]}{done.stderr[-300:]}")
     return found
