@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from approvals.models import Request
-from bench.day import Agents, Seen, review
+from bench.day_clients import Agents, Seen, review
 from bench.ledger import Ledger
 from bench.load import PREFIX, Load
 from tests.support import sealing, services
