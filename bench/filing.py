@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import multiprocessing
+import os
 import re
 import subprocess
 import tempfile
@@ -21,13 +22,14 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import psutil
 import psycopg
 
+from bench import house as houses
 from bench import reports
-from config.embedded import programs
+from config.embedded import environment, programs
 from tests.support.house import House
 
 SETUP = """
@@ -73,21 +75,18 @@ def main() -> None:
     parser.add_argument("--clients", default="1,8,32", help="numbers of clients at once")
     parser.add_argument("--json", type=Path, default=reports.place("filing"))
     given = parser.parse_args()
-    house = House.copied()
-    try:
-        reports.say("Starting a house of make up.")
-        house.start(API_RATE_PER_SECOND="1000000", API_RATE_BURST="1000000")
+    with houses.whole_house() as house:
+        versions = houses.versions(houses.environment_of(house))
         rows = [
             row for clients in map(int, given.clients.split(",")) for row in measured(house, clients, given.seconds)
         ]
-    finally:
-        house.remove()
     reports.publish(
         "Filing, everything on, beside pgbench",
         rows,
         given.json,
         seconds=given.seconds,
         body_bytes={kind: len(body_of(kind, "order/0")) for kind in KINDS},
+        **versions,
     )
 
 
@@ -135,16 +134,11 @@ def _used(process: psutil.Process) -> float:
     return float(used.user + used.system)
 
 
-def owner(house: House) -> str:
-    """The owner's URL of the house's database."""
-    known: dict[str, str] = json.loads((house.root / "var" / "embedded" / "environment.json").read_text())
-    return known["DATABASE_OWNER_URL"]
-
-
 def floor(house: House, clients: int) -> float:
     """Transactions a second of pgbench on the house's own server."""
     reports.say(f"{clients} clients, pgbench")
-    url, pgbench = owner(house), programs.wheels().postgres / "pgbench"
+    url, pgbench = houses.environment_of(house)["DATABASE_OWNER_URL"], programs.wheels().postgres / "pgbench"
+    options = ["-n", "-M", "prepared", "-j", "2", "-T", "8", "-c", str(clients)]
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(SETUP)
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
@@ -152,7 +146,8 @@ def floor(house: House, clients: int) -> float:
         script.write(TRANSACTION.replace(":body", f"'{body}'"))
         script.flush()
         done = subprocess.run(
-            [pgbench, "-n", "-M", "prepared", "-j", "2", "-T", "8", "-c", str(clients), "-f", script.name, url],
+            [pgbench, *options, "-f", script.name, environment.without_password(url)],
+            env={**os.environ, "PGPASSWORD": unquote(urlsplit(url).password or "")},
             capture_output=True,
             text=True,
             check=True,

@@ -6,7 +6,6 @@ A bench's own process joins as the app's role, so that it can call the product's
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import signal
@@ -25,14 +24,14 @@ import redis
 
 from bench.reports import say
 from config.embedded import cluster, environment, places, processes
+from tests.support import ordeal
 from tests.support.eventually import eventually
-from tests.support.house import House, free_port
+from tests.support.house import PLAIN, House, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_LIMITS = {"API_RATE_PER_SECOND": "1000000", "API_RATE_BURST": "1000000"}
 START_SECONDS = 60.0
 HOUSE_SECONDS = 300.0  # its migrations and its demo organisation, on a disk that others use too
-_SHELL = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
 
 
 def open_files(wanted: int) -> None:
@@ -64,7 +63,7 @@ def servers(**more: str) -> Iterator[dict[str, str]]:
     root = Path(tempfile.mkdtemp(prefix="countersign-bench-"))
     try:
         with cluster.running(root) as services:
-            given = {**_SHELL, "BASE_URL": "http://localhost", **NO_LIMITS, **more}
+            given = {**PLAIN, "BASE_URL": "http://localhost", **NO_LIMITS, **more}
             whole = environment.complete(
                 given, root, database_urls=services.database_urls, redis_url=services.redis_url
             )
@@ -154,8 +153,7 @@ def whole_house(**more: str) -> Iterator[House]:
 
 def environment_of(house: House) -> dict[str, str]:
     """What a running house runs with."""
-    told: dict[str, str] = json.loads((house.root / "var" / "embedded" / "environment.json").read_text())
-    return {**_SHELL, **told}
+    return {**PLAIN, **ordeal.known(house)}
 
 
 def versions(whole: Mapping[str, str]) -> dict[str, str]:

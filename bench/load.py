@@ -25,6 +25,7 @@ PREFIX = "kills/"
 FILING_THREADS = 2
 PAUSE = 0.15  # between two filings of a thread
 AGAIN = 0.2  # between two tries
+PATIENCE = 180.0  # of a try whose answer must come: two parts in a row may each be away for kills.BACK_SECONDS
 REVIEWERS = ("support1@example.test", "support2@example.test")
 
 
@@ -80,12 +81,17 @@ class Load:
             document = self._until_filed(client, body, resource)
             if dice.random() < 0.1:  # an agent that did not hear the answer files once more with the same key
                 document = self._until_filed(client, body, resource)
-            self._given_on(document, kind, dice)
+            if document is not None:
+                self._given_on(document, kind, dice)
             time.sleep(PAUSE)
 
-    def _until_filed(self, client: httpx.Client, body: dict[str, Any], resource: str) -> dict[str, Any]:
-        """File with one key until a 201 is in our hands."""
-        while True:
+    def _until_filed(self, client: httpx.Client, body: dict[str, Any], resource: str) -> dict[str, Any] | None:
+        """File with one key until a 201 is in our hands; None, and a trouble, where none came though the kills are
+        over."""
+        until = float("inf")
+        while time.monotonic() < until:
+            if self._over.is_set() and until == float("inf"):
+                until = time.monotonic() + PATIENCE
             for url in self.urls:
                 try:
                     answer = client.post(f"{url}/api/v1/requests", json=body, headers={"Idempotency-Key": resource})
@@ -102,6 +108,8 @@ class Load:
                 if answer.status_code not in (409, 429, 500, 502, 503):
                     self.ledger.trouble(f"filing {resource} was answered {answer.status_code} {answer.text[:200]}")
             time.sleep(AGAIN)
+        self.ledger.trouble(f"filing {resource} was never acknowledged")
+        return None
 
     def _given_on(self, document: dict[str, Any], kind: str, dice: random.Random) -> None:
         request_id, deadline = document["id"], datetime.fromisoformat(document["expires_at"]).timestamp()
@@ -153,7 +161,7 @@ class Load:
         email = REVIEWERS[number]
         password = next(one["password"] for one in self.demo["users"] if one["email"] == email)
         person, mine = Reviewer(self.urls[0], email, password), self._to_decide[number]
-        signed_in, lead = False, 0.05
+        signed_in, refused, lead = False, "", 0.05
         dice = random.Random(self.dice.random())
         while not (self._over.is_set() and mine.empty()):
             try:
@@ -176,7 +184,12 @@ class Load:
                     if late:
                         time.sleep(max(0.0, deadline - lead - time.time()))
                     answer = person.send(request_id, fields, verdict, url=url)
-                except (httpx.TransportError, RuntimeError):
+                except RuntimeError as error:  # the sign-in; where a part is away that is no fault
+                    refused = str(error)
+                    self.answers["signing in: refused"] += 1
+                    time.sleep(AGAIN)
+                    continue
+                except httpx.TransportError:
                     self.answers["deciding: no answer"] += 1
                     time.sleep(AGAIN)
                     continue
@@ -193,6 +206,8 @@ class Load:
                     break
                 time.sleep(AGAIN)
             self.answers["deciding: sent"] += sent
+        if refused and not signed_in:
+            self.ledger.trouble(f"{email} never got in: {refused}")
 
     # ---- the executor
     def _redeem(self, _: int) -> None:
@@ -204,23 +219,25 @@ class Load:
             except queue.Empty:
                 continue
             document = self._status(reads, request_id)
-            while document is None and not self._over.is_set():
+            until = time.monotonic() + PATIENCE
+            while document is None and time.monotonic() < until:
                 time.sleep(AGAIN)
                 document = self._status(reads, request_id)
             if document is None:
+                self.ledger.trouble(f"the acknowledged approval of {request_id} can't be read")
                 continue
             self.ledger.note_status(request_id, document["status"])
             if document["status"] != "approved":
                 self.ledger.trouble(f"an acknowledged approval of {request_id} reads {document['status']}")
             if document["grant"] is None:
-                self.answers["redeeming: no grant"] += 1
+                self.ledger.trouble(f"the acknowledged approval of {request_id} reads without a grant")
                 continue
             self._until_spent(redeems, request_id, document)
 
     def _until_spent(self, client: httpx.Client, request_id: str, document: dict[str, Any]) -> None:
         body = {"grant": document["grant"], "parameters": document["parameters"]}
-        spent, until = 0, time.time() + 60
-        while spent < 2 and time.time() < until:  # the second time is the try that must be refused
+        spent, until = 0, time.monotonic() + PATIENCE
+        while spent < 2 and time.monotonic() < until:  # the second time is the try that must be refused
             url = self.urls[spent % len(self.urls)]
             try:
                 answer = client.post(f"{url}/api/v1/grants/redeem", json=body)
@@ -240,6 +257,8 @@ class Load:
                 return
             else:
                 time.sleep(AGAIN)
+        if spent < 2:
+            self.ledger.trouble(f"redeeming {request_id} got no answer in {PATIENCE:.0f} s that says it is spent")
 
 
 def _client(key: str) -> httpx.Client:

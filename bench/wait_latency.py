@@ -1,72 +1,56 @@
 """How long after a decision's commit a waiting agent has its answer; the pipe's own floor in the same run beside it.
 
-    python bench/wait_latency.py [--rounds 40] [--json FILE]
+    python -m bench.wait_latency [--rounds 40] [--json FILE]
 
-It starts a private PostgreSQL, Redis and uvicorn, as the suite does, and stops them again. Nothing is asserted here.
+One agent waits by `?wait=30`; this process decides through the verb, beside a web process by its line of the Procfile.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import statistics
-import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-sys.path[0] = str(Path(__file__).resolve().parent.parent)
+import redis
 
-from tests.support import services  # noqa: E402 - found only now
+from bench import house, reports
 
-services.begin()
-
-import django  # noqa: E402 - settings read the environment that was set just above
-
-django.setup()
-
-import redis  # noqa: E402
-from django.db import connection, transaction  # noqa: E402
-
-from approvals.models import Request  # noqa: E402
-from tests.support.cast import Cast, decide, make_cast, open_page  # noqa: E402
-from tests.support.live import Caller, web  # noqa: E402
+if TYPE_CHECKING:  # models can be imported once Django is set up, which `house.servers` does
+    from tests.support.cast import Cast
+    from tests.support.live import Caller
 
 
 def main() -> None:
     """Measure, print the table, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--json", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--json", type=Path, default=reports.place("wait_latency"))
     given = parser.parse_args()
-    services.make_database()
-    cast = make_cast(only=("support1",))
-    with web(API_RATE_PER_SECOND="1000", API_RATE_BURST="1000") as server:
-        caller = Caller(server.url, cast.keys["agent"])
-        for _ in range(5):  # warm: the subscription stands, templates and policy are compiled
-            wake(cast, caller)
-        rows = {
-            "commit to answer": [wake(cast, caller) for _ in range(given.rounds)],
-            "a plain read": [read(caller) for _ in range(given.rounds)],
-            "Redis publish to receive": floor(given.rounds),
-        }
-    report = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "processors": os.cpu_count(),
-        "load": [round(one, 2) for one in os.getloadavg()],
-        "rounds": given.rounds,
-        "milliseconds": {name: summary(times) for name, times in rows.items()},
-    }
-    given.json.write_text(json.dumps(report, indent=2) + "\n")
-    print(f"{given.rounds} rounds, {report['processors']} processors, load {os.getloadavg()[0]:.1f}, milliseconds")
-    print(f"{'':28}" + "".join(f"{name:>9}" for name in ("median", "p95", "least", "most")))
-    for name, times in rows.items():
-        print(f"{name:28}" + "".join(f"{value:9.1f}" for value in summary(times).values()))
+    with house.servers() as whole:
+        from django.db import connection
+
+        from tests.support.cast import make_cast
+        from tests.support.live import Caller
+
+        versions = house.versions(whole)
+        cast = make_cast(only=("support1",))
+        with house.web(whole) as web:
+            caller = Caller(web.url, cast.keys["agent"])
+            for _ in range(5):  # warm: the subscription stands, templates and policy are compiled
+                wake(cast, caller)
+            times = {
+                "commit to answer": [wake(cast, caller) for _ in range(given.rounds)],
+                "a plain read": [read(caller) for _ in range(given.rounds)],
+                "Redis publish to receive": floor(given.rounds),
+            }
+        connection.close()
+    rows = [{"milliseconds": name, **summary(all_)} for name, all_ in times.items()]
+    reports.publish("One agent's wait", rows, given.json, rounds=given.rounds, **versions)
 
 
 def summary(times: list[float]) -> dict[str, float]:
@@ -82,6 +66,11 @@ def summary(times: list[float]) -> dict[str, float]:
 
 def wake(cast: Cast, caller: Caller) -> float:
     """Seconds from the commit of an approval to the last byte of a `?wait=` answer in the client's hands."""
+    from django.db import transaction
+
+    from approvals.models import Request
+    from tests.support.cast import decide, open_page
+
     request_id = caller.file().json()["id"]
     request = Request.objects.get(pk=request_id)
     opened = open_page(request, cast["support1"])
@@ -153,7 +142,4 @@ def floor(rounds: int) -> list[float]:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    finally:
-        connection.close()
+    main()

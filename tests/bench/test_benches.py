@@ -42,6 +42,16 @@ def test_waiters_are_all_answered_and_weighed(tmp_path: Path) -> None:
         assert 0 < step["commit to answer"]["p50"] <= step["commit to answer"]["most"]
 
 
+def test_one_wait_is_answered_beside_a_read_and_a_publish(tmp_path: Path) -> None:
+    found = figures("wait_latency", tmp_path / "wait_latency.json", "--rounds", "3")
+    assert [row["milliseconds"] for row in found["rows"]] == [
+        "commit to answer",
+        "a plain read",
+        "Redis publish to receive",
+    ]
+    assert all(0 < row["least"] <= row["median"] <= row["most"] for row in found["rows"])
+
+
 def test_the_sweep_denies_what_was_seeded_beside_one_statement(tmp_path: Path) -> None:
     found = figures("expiry", tmp_path / "expiry.json", "--requests", "200")
     floor, sweep = found["rows"]
@@ -51,7 +61,7 @@ def test_the_sweep_denies_what_was_seeded_beside_one_statement(tmp_path: Path) -
     assert sweep["MB at most"] >= sweep["MB before"] > 0
 
 
-@pytest.mark.parametrize("name", ["filing", "waiters", "expiry", "kills", "day"])
+@pytest.mark.parametrize("name", ["filing", "wait_latency", "waiters", "expiry", "kills", "day"])
 def test_each_says_what_it_does(name: str) -> None:
     done = run(name, "--help")
     assert done.returncode == 0

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from approvals.models import Request
-from bench.day import Agents, Seen, review
+from bench.day_clients import Agents, Seen, review
 from bench.ledger import Ledger
 from bench.load import PREFIX, Load
 from tests.support import sealing, services
 from tests.support.cast import PASSWORD, Cast, decide, file_request, make_cast
 from tests.support.eventually import eventually
+from tests.support.house import free_port
 from tests.support.live import Server, web
 
 REVIEWERS = ("support1", "support2")
@@ -59,6 +60,17 @@ def test_where_nothing_dies_everything_acknowledged_is_found_once(server: Server
         )
     assert held(ledger) == NOTHING
     assert ledger.counts()["filings"] == Request.objects.filter(resource__startswith=PREFIX).count()
+
+
+def test_a_load_that_nobody_answers_ends_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.load.PATIENCE", 1.0)
+    ledger = Ledger()
+    keys = {"agent": "nobody", "executor": "nobody"}
+    users = [{"email": f"{one}@example.test", "password": PASSWORD} for one in REVIEWERS]
+    with Load({"keys": keys, "users": users}, ledger, [f"http://127.0.0.1:{free_port()}"], random.Random(1)).running():
+        time.sleep(0.5)
+    assert sorted(ledger.troubles) == [f"filing {PREFIX}{thread}-0 was never acknowledged" for thread in (0, 1)]
+    assert set(ledger.counts().values()) == {0}
 
 
 def test_agents_wait_reviewers_decide_and_grants_are_redeemed(server: Server, cast: Cast) -> None:

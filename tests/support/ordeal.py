@@ -169,7 +169,7 @@ def assert_holds(house: House) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def manage(house: House, *command: str) -> subprocess.CompletedProcess[str]:
+def manage(house: House, *command: str, within: float | None = 60) -> subprocess.CompletedProcess[str]:
     """A command of manage.py beside the running house, to its end."""
     return subprocess.run(
         [house.root / ".venv" / "bin" / "python", "manage.py", *command],
@@ -177,7 +177,7 @@ def manage(house: House, *command: str) -> subprocess.CompletedProcess[str]:
         env={"PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=within,
         check=False,
     )
 
