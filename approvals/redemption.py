@@ -68,6 +68,7 @@ def redeem(
             personal={"parameters_digest": Personal(grant.request.effective_digest, bytes(grant.request.digest_salt))},
         )
     )
+    _refuse_lapsed_by_now(credential, grant, claims)
     return Redeemed(grant.request, now)
 
 
@@ -113,11 +114,24 @@ def lapsed() -> Problem:
 
 
 def _refuse_lapsed(grant: Grant, claims: grants.Claims, now: datetime) -> None:
-    expired = datetime.fromtimestamp(claims.expires_at, UTC) <= now or grant.valid_until <= now
     may = permission.read(grant.request.agent_id)
     stopped = may.ended or grant.epoch < may.epoch
-    if grant.voided_at is not None or expired or stopped or grant.request.status != Status.APPROVED:
+    over = grant.voided_at is not None or _expired(grant, claims, now)
+    if over or stopped or grant.request.status != Status.APPROVED:
         raise lapsed()
+
+
+def _refuse_lapsed_by_now(credential: Credential, grant: Grant, claims: grants.Claims) -> None:
+    """An entry is dated when it is written. What was in time under the lock, and then waited for the log, would be
+    told for ever as redeemed after it lapsed."""
+    if _expired(grant, claims, queries.clock()):
+        late = lapsed()
+        late.evidence = partial(_record_refusal, credential, grant, late.slug)
+        raise late
+
+
+def _expired(grant: Grant, claims: grants.Claims, now: datetime) -> bool:
+    return datetime.fromtimestamp(claims.expires_at, UTC) <= now or grant.valid_until <= now
 
 
 def _refuse_mismatch(request: Request, parameters: dict[str, Any], action: str | None, resource: str | None) -> None:

@@ -70,8 +70,9 @@ class Replay:
             self.faults.append(f"{about}: {what}")
 
 
-def replay(*, late: timedelta = LATE, said: Callable[[int], None] = lambda requests: None) -> Replay:
-    """Replay every request of the log against the tables, and look for orphans in the outbox, which may be `late`.
+def replay(*, late: timedelta | None = LATE, said: Callable[[int], None] = lambda requests: None) -> Replay:
+    """Replay every request of the log against the tables, and look for orphans in the outbox, which may be `late`
+    (None: however late, as in a restored copy).
 
     `said` hears how many requests are done.
 

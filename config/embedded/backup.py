@@ -38,16 +38,22 @@ def main(arguments: list[str]) -> int:
 
 
 def write(folder: Path, told: Mapping[str, str]) -> tuple[Path, Path]:
-    """Both files, of mode 0600, made in `folder`; the first stands under its name only once it is whole."""
+    """Both files, of mode 0600, made in `folder`; the first stands under its name only once it is whole. Neither stays
+    where that fails."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     dump, checkpoint = folder / f"{name}.dump", folder / f"{name}.checkpoint"
     # Before the database: a sealer commits first and copies then, so that the dump contains what this says.
     note = published(told)
-    _private(checkpoint).write_text(note)
-    unfinished = _private(dump.with_suffix(".unfinished"))
-    run("pg_dump", owner_url(told), "--format=custom", f"--file={unfinished}")
-    unfinished.rename(dump)
+    unfinished = dump.with_suffix(".unfinished")
+    try:
+        _private(checkpoint).write_text(note)
+        run("pg_dump", owner_url(told), "--format=custom", f"--file={_private(unfinished)}")
+        unfinished.rename(dump)
+    except BaseException:
+        for each in (unfinished, checkpoint):
+            each.unlink(missing_ok=True)
+        raise
     return dump, checkpoint
 
 

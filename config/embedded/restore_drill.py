@@ -76,14 +76,15 @@ def main(arguments: list[str]) -> int:
 def drill(root: Path, told: Mapping[str, str], report: Report, *, dump: Path | None, checkpoint: Path | None) -> None:
     """Dump, restore into a server of its own in `root`, check everything there. Raises BackupFailed."""
     live = backup.owner_url(told)
-    kept = root / "checkpoint"
-    kept.write_text(checkpoint.read_text() if checkpoint else backup.published(told))
-    if dump is None:
-        with report.step("dump") as said:
-            dump, _ = backup.write(root / "backup", told)
-            said.append(f"{dump.stat().st_size:,} bytes")
+    # The server first: while it runs `root` is held, and no other drill takes it for abandoned.
     with cluster.running(root, for_tests=True, with_redis=False) as services:
         urls = services.database_urls
+        kept = root / "checkpoint"
+        kept.write_text(checkpoint.read_text() if checkpoint else backup.published(told))
+        if dump is None:
+            with report.step("dump") as said:
+                dump, _ = backup.write(root / "backup", told)
+                said.append(f"{dump.stat().st_size:,} bytes")
         with report.step("restore") as said:
             # In one transaction and to the first error: half a database is none. Roles and what they may do are the
             # installation's and not the backup's: `migrate` sets them.
@@ -97,7 +98,7 @@ def drill(root: Path, told: Mapping[str, str], report: Report, *, dump: Path | N
             ("migrations", "migrate --check"),
             ("privileges", "migrate --verbosity 0"),
             ("evidence", "verify_audit_log"),
-            ("replay", "replay_log"),
+            ("replay", "replay_log --restored"),
         ):
             with report.step(name) as said:
                 said.append(_command(command, whole))

@@ -6,7 +6,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from config.embedded.environment import for_command
 from tests.support import sealing, services
 from tests.support.cast import Cast, decide, file_request, make_cast
 from tests.support.eventually import eventually
+from tests.support.notifications import send_all
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -28,11 +30,13 @@ def told() -> dict[str, str]:
     return for_command("migrate", services.process_environment())
 
 
-def run(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run(
+    module: str, *arguments: str | Path, given: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", f"config.embedded.{module}", *map(str, arguments)],
         cwd=settings.BASE_DIR,
-        env=told(),
+        env=told() if given is None else given,
         capture_output=True,
         text=True,
         check=False,
@@ -104,6 +108,47 @@ def test_a_backup_from_before_is_drilled_with_the_checkpoint_that_was_kept_with_
         owner.execute("SET LOCAL session_replication_role = replica")
         owner.execute("UPDATE audit_checkpoint SET root = sha256(root)")
     assert "another log" in failed("--dump", dump, "--checkpoint", checkpoint)
+
+
+def test_what_waited_to_be_told_when_the_dump_was_made_is_not_late_in_the_copy(history: Cast) -> None:
+    send_all()
+    decide(file_request(history), history["support1"], "reject", rationale="No such parcel is known here.")
+    with services.connection("owner") as owner, owner.transaction():
+        owner.execute("SET LOCAL session_replication_role = replica")
+        for before in (
+            "UPDATE approvals_notice SET at = at - interval '1 h' WHERE addressed_at IS NULL",
+            "UPDATE approvals_delivery SET state = 'waiting', ended_at = NULL, due_at = now() - interval '1 h'",
+        ):
+            assert owner.execute(before).rowcount >= 1
+    wait_until_sealed()
+    done = run("restore_drill")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_second_drill_leaves_the_first_one_alone(
+    history: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dump, checkpoint = backup(tmp_path)
+    places = tmp_path / "places"
+    places.mkdir()
+    monkeypatch.setenv("TMPDIR", str(places))
+    with ThreadPoolExecutor(1) as pool:
+        with services.connection("owner") as owner, owner.transaction():
+            owner.execute("LOCK TABLE approvals_outcome IN ACCESS EXCLUSIVE MODE")  # so that the first goes on dumping
+            first = pool.submit(run, "restore_drill")
+            eventually(lambda: list(places.glob("*/backup/*.unfinished")), within=60, what="the first one's dump")
+            second = run("restore_drill", "--dump", dump, "--checkpoint", checkpoint)
+        assert second.returncode == 0, second.stdout + second.stderr
+        assert first.result().returncode == 0, first.result().stderr
+    assert list(places.iterdir()) == []
+
+
+def test_a_dump_that_fails_leaves_nothing_that_looks_like_one(history: Cast, tmp_path: Path) -> None:
+    given = {**told(), "DATABASE_OWNER_URL": services.process_environment()["DATABASE_URL"]}  # may not read it all
+    done = run("backup", tmp_path, given=given)
+    assert done.returncode == 1
+    assert "pg_dump failed" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_backup_that_is_cut_short_is_noticed(history: Cast, tmp_path: Path) -> None:

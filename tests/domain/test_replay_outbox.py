@@ -55,6 +55,7 @@ def test_a_notice_that_nobody_addressed_is_a_fault_once_it_is_late(cast: Cast, t
     notice = Notice.objects.get(request=fresh)
     assert replay().faults == []
     assert replay(late=AT_ONCE).faults == [f"notice {notice.pk}: request.pending was never addressed"]
+    assert replay(late=None).faults == []  # a restored copy is not late
     sending.run()
     assert replay(late=AT_ONCE).faults == []
 
@@ -67,6 +68,7 @@ def test_a_delivery_that_waits_though_due_is_a_fault_unless_somebody_has_it_or_i
     faults = {f"delivery {one.pk}: it waits though it is due" for one in waiting}
     assert faults
     assert set(replay(late=AT_ONCE).faults) == faults
+    assert replay(late=None).faults == []
     assert replay().faults == []
     assert touched("UPDATE approvals_delivery SET claimed_until = now() + interval '1 h' WHERE state = 'waiting'") == []
     waiting.update(claimed_until=None)
@@ -134,6 +136,7 @@ def test_a_delivery_that_waits_though_due_is_a_fault_unless_somebody_has_it_or_i
 def test_an_orphan_and_a_double_are_faults(told: dict[str, Request], sql: str, said: str) -> None:
     faults = touched(sql)
     assert any(fault.endswith(said) for fault in faults), faults
+    assert any(fault.endswith(said) for fault in replay(late=None).faults)  # in a restored copy too
 
 
 def test_sending_what_is_due_leaves_no_orphan(told: dict[str, Request]) -> None:

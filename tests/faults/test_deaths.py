@@ -24,6 +24,9 @@ from tests.support.outsiders import Agent, Person, fresh
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("everything_holds")]
 FILED = "SELECT count(*) FROM approvals_request WHERE resource = %s"
+STARTED = (
+    "SELECT count(*) FROM audit_leaf WHERE subject_kind = 'process' AND subject_id = %s AND type = 'process.started'"
+)
 BACKGROUND = {"worker": ("celery", "worker"), "beat": ("celery", "beat"), "sealer": ("seal_audit_log",)}
 
 
@@ -57,6 +60,9 @@ def test_killed_again_and_again_in_the_middle_of_its_work_it_loses_and_doubles_n
 def test_a_second_beat_a_second_sealer_and_a_second_worker_double_nothing(house: House) -> None:
     procfile = dict(line.split(": ", 1) for line in (house.root / "Procfile").read_text().splitlines())
     whole = {"PATH": f"{house.root}/.venv/bin:/usr/bin:/bin", **known(house)}
+    for name in ("worker", "beat"):
+        eventually(lambda name=name: count(house, STARTED, name) > 0, within=BACK, what=f"the house's own {name}")  # type: ignore[misc]
+    before = {name: count(house, STARTED, name) for name in ("worker", "beat")}
     twins = [
         subprocess.Popen(
             ["/bin/sh", "-c", procfile[name]],
@@ -68,9 +74,17 @@ def test_a_second_beat_a_second_sealer_and_a_second_worker_double_nothing(house:
         for name in BACKGROUND
     ]
     try:
+        for name, ones in before.items():
+            eventually(
+                lambda name=name, ones=ones: count(house, STARTED, name) > ones,  # type: ignore[misc]
+                within=BACK,
+                what=f"a second {name}",
+            )
         with under_load(house) as load:
             for _ in range(3):
                 load.goes_on()
+        # the second sealer stands by, which leaves no entry
+        assert [twin.poll() for twin in twins] == [None] * len(twins)
         assert_stands(house, load)
     finally:
         for twin in twins:

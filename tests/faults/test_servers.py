@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 import pytest
 import redis
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.eventually import eventually
 from tests.support.house import House
@@ -48,20 +49,30 @@ def test_postgresql_gone_under_load_loses_nothing_that_was_acknowledged(house: H
 @contextmanager
 def _somebody_waits(house: House) -> Iterator[None]:
     """Two agents wait meanwhile: for a deadline, which they are told of, and for an approval, which they hear of."""
-    agent, started = Agent(house), threading.Event()
+    agent = Agent(house)
     expiring = agent.file(fresh("waits"), timeout_seconds=10)["id"]
     approved = agent.file(fresh("waits"), timeout_seconds=120)["id"]
     with Person(house, "support2") as person, ThreadPoolExecutor(2) as pool:
 
         def wait(request: str) -> str:
-            started.set()
             return str(agent.read(request, wait=60)["status"])
 
         told = [pool.submit(wait, request) for request in (expiring, approved)]
-        started.wait(BACK)
+        eventually(lambda: _waiters(house) == len(told), within=BACK, what="both to wait")
         yield
         assert person.approve(approved) == 303
         assert [each.result() for each in told] == ["expired", "approved"]
+
+
+def _waiters(house: House) -> float:
+    """How many reads the web process holds open."""
+    text = house.get("/metrics", trust_env=False).raise_for_status().text
+    return next(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "countersign_waiters" and sample.labels["kind"] == "wait"
+    )
 
 
 def test_redis_killed_costs_seconds_and_nothing_else(house: House) -> None:

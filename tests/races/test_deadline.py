@@ -16,13 +16,15 @@ import pytest
 from django.db import connection
 
 from accounts.models import User
-from approvals import expiry, queries
+from agents.problems import Problem
+from approvals import expiry, grants, policies, queries, redemption
 from approvals.errors import AlreadyDecided, TooLate
-from approvals.models import Decision, Request
+from approvals.models import Decision, Grant, PolicyActivation, PolicyVersion, Request
 from approvals.replay.tables import replay
-from tests.support import contract, services
-from tests.support.cast import Cast, Opened, decide, file_request, open_page
+from tests.support import contract, sealing, services
+from tests.support.cast import TEAMS, Cast, Opened, decide, demo_policy, file_request, open_page
 from tests.support.eventually import eventually
+from tests.support.leaves import entries
 from tests.support.live import Caller, Server, web
 from tests.support.racing import race
 
@@ -224,6 +226,53 @@ def test_what_was_in_time_and_waited_for_the_log_until_it_was_late_is_not_taken(
     assert expiry.expire_due() == 1
     assert not Decision.objects.exists()
     assert replay().faults == []
+
+
+def test_a_grant_that_was_in_time_and_waited_for_the_log_until_it_lapsed_is_not_spent(cast: Cast) -> None:
+    _valid_for(3)
+    with sealing.running():
+        request = file_request(cast, "docs.read")
+        grant = Grant.objects.get(request=request)
+        with ThreadPoolExecutor(1) as pool:
+            with services.connection("owner") as other, other.transaction():
+                other.execute("SELECT FROM audit_head WHERE subject_id = %s FOR UPDATE", [str(request.pk)])
+                redeeming = pool.submit(_redeem_apart, cast, request, grants.token(grant, request, grant.issued_at))
+                eventually(
+                    lambda: _waits_for_a_lock() and queries.clock() < grant.valid_until, what="it to reach the log"
+                )
+                eventually(lambda: queries.clock() >= grant.valid_until, what="its end")
+            refused = redeeming.exception()
+    assert isinstance(refused, Problem)
+    assert (refused.slug, refused.status) == ("grant-lapsed", 410)
+    grant.refresh_from_db()
+    assert grant.redeemed_at is None
+    assert replay().faults == []
+    assert entries("refusal.recorded")[-1]["facts"]["cause"] == "grant-lapsed"
+
+
+def _valid_for(seconds: int) -> None:
+    """Put a version in force whose grants to read documents hold so long."""
+    files = demo_policy()
+    cedar = files["demo.cedar"].replace('@id("docs-read")', f'@id("docs-read")\n@valid("{seconds}s")')
+    files = {**files, "demo.cedar": cedar}
+    version = PolicyVersion.objects.create(
+        number=2, digest=policies.load_pack(files, teams=list(TEAMS)).digest, files=files
+    )
+    PolicyActivation.objects.create(version=version)
+
+
+def _redeem_apart(cast: Cast, request: Request, token: str | None) -> None:
+    assert token
+    try:
+        redemption.redeem(
+            credential=cast.credentials["executor"],
+            token=token,
+            parameters=request.effective_parameters,
+            action=request.action,
+            resource=request.resource,
+        )
+    finally:
+        connection.close()
 
 
 def _decide_apart(request: Request, person: User, verdict: str, opened: Opened) -> None:

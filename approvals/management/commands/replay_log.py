@@ -19,13 +19,19 @@ class Command(BaseCommand):
     help = "Replay every request from the evidence log and compare it with the tables."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """How long a notification may lie there though it is due."""
-        parser.add_argument("--late", type=float, default=LATE.total_seconds(), metavar="SECONDS")
+        """How long a notification may lie there though it is due, if that is asked at all."""
+        late = parser.add_mutually_exclusive_group()
+        late.add_argument("--late", type=float, default=LATE.total_seconds(), metavar="SECONDS")
+        late.add_argument(
+            "--restored",
+            action="store_true",
+            help="a copy that nobody has sent from since its dump: what is due there is not late",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Replay and say what was found."""
         done = replay(
-            late=timedelta(seconds=options["late"]),
+            late=None if options["restored"] else timedelta(seconds=options["late"]),
             said=lambda requests: self.stderr.write(f"{requests} requests replayed …"),
         )
         for fault in done.faults:
