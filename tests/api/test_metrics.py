@@ -165,15 +165,19 @@ def test_an_expiry_is_heard_of_from_its_deadline_on(server: Server, agent: Calle
 
 
 def test_labels_are_few_whatever_is_asked(server: Server, agent: Caller) -> None:
-    known = {name for _, _, name in measures._OPERATIONS}
-    for path in ("/api/v1/requests/1", "/api/v9/%2e%2e/x", "/nothing/" + "x" * 500, "/static/none.css", "/%00"):
+    known = {name for _, _, name in measures._OPERATIONS} | {"other_page"}
+    odd = ("/%00", "/%0A", "/x%0Ay", "/api/v1/%0A", "/static/%0A.css")
+    for path in ("/api/v1/requests/1", "/api/v9/%2e%2e/x", "/nothing/" + "x" * 500, "/static/none.css", *odd):
         for method in ("GET", "POST", "BREW"):
-            agent.http.request(method, path)
+            assert agent.http.request(method, path).status_code < 500, (method, path)
     found = {operation for operation, _ in samples(server.url, "countersign_http_duration_seconds_count")}
     assert found <= known
     assert measures.operation("POST", "/api/v1/requests") == "file"
     assert measures.operation("POST", "/api/v1/requests/") == "file"
     assert measures.operation("GET", "/metrics") is None
+    assert measures.operation("GET", "/static/\n.css") is None
+    assert measures.operation("GET", "/api/v1/\n") == "other_api"
+    assert measures.operation("GET", "/x\ny") == "other_page"
 
 
 # ---- how tasks end
