@@ -29,7 +29,6 @@ from config.waits import Waits  # noqa: E402
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
 
-
 class InOneThread(ASGIHandler):
     """Django's own handler, with a request's whole way through middleware and view in one thread.
 

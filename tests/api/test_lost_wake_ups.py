@@ -87,7 +87,7 @@ class Counting(redis.asyncio.Redis):
     asked, busy = 0, 0
 
     async def ping(self, **keywords: Any) -> Any:
-        """As the client's, or the process is busy for longer than Redis is given, and its answer is not seen in time."""
+        """As the client's, or this process is busy for longer than Redis is given and misses its answer."""
         self.asked += 1
         if self.asked <= self.busy:
             time.sleep(3 * settings.REDIS_TIMEOUT_SECONDS)
@@ -97,7 +97,7 @@ class Counting(redis.asyncio.Redis):
 
 async def _asked(url: str, busy: int) -> tuple[int, bool]:
     """How often Redis was asked whether it is there, and whether it was found to be."""
-    client = Counting.from_url(url)
+    client: Any = Counting.from_url(url)
     client.busy = busy
     try:
         await _must_answer(client)

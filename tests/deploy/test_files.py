@@ -125,7 +125,7 @@ def alert_rules() -> list[dict[str, Any]]:
     return [rule for group in alerts["groups"] for rule in group["rules"]]
 
 
-def asked_in(expression: Any, around: str | None = None) -> Iterator[tuple[str, str | None, timedelta | None]]:
+def asked_in(expression: Any, around: str | None = None) -> Iterator[tuple[str | None, str | None, timedelta | None]]:
     """Each metric that a parsed expression asks for, with the innermost aggregation around it, and over which time."""
     match expression:
         case promql_parser.VectorSelector():
@@ -172,7 +172,7 @@ def test_an_alert_that_lasts_looks_back_at_least_as_long() -> None:
 def test_a_share_of_errors_is_no_alert_before_there_are_some() -> None:
     """One reviewer who leaves on a quiet house is a hundred percent."""
     (rule,) = (rule for rule in alert_rules() if rule["alert"] == "CountersignErrors")
-    expression = promql_parser.parse(rule["expr"])
+    expression: Any = promql_parser.parse(rule["expr"])
     assert str(expression.op) == "and"
     assert expression.rhs.lhs.expr.func.name == "increase"
     assert expression.rhs.rhs.val >= 3
