@@ -42,7 +42,7 @@ demo-code: install ## the current codes of the demo's authenticator apps
 	@exec $(BIN)/python -m config.embedded.demo_code
 
 backup: install ## dump the database, and the checkpoint it must contain, into var/backups (TO=folder)
-	@exec $(BIN)/python -m config.embedded.backup $(TO)
+	@exec $(BIN)/python -m config.embedded.backup $(if $(TO),"$(TO)")
 
 restore-drill: install ## restore a backup on a server of its own and check all of it (DUMP=file CHECKPOINT=file)
 	@exec $(BIN)/python -m config.embedded.restore_drill $(if $(DUMP),--dump "$(DUMP)") $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)")

@@ -111,7 +111,8 @@ def _known(request: Request, name: str) -> Any:
 def just_filed(request: Request) -> Seen:
     """A request that this very transaction filed, as a reader sees it at that moment, without asking the database for
     what was just written: nobody has asked or answered anything yet, and its grant is of the log and the stops it was
-    ruled under (the commit sees to it that they still hold)."""
+    ruled under. A stop that comes in between makes the commit fail; a fork of the log does not, and the next read says
+    that the grant is void."""
     grant: Grant | None = _known(request, "grant")
     _known(request, "outcome")
     request.newest_question = None  # type: ignore[attr-defined]  # as `requests` annotates it; so the next two

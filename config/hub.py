@@ -139,7 +139,8 @@ class Hub:
 async def _must_answer(client: redis.asyncio.Redis) -> None:
     """A hung Redis sends nothing either: it has to answer within the time that we give it. Raises TimeoutError.
 
-    It is asked once more where this process was itself too busy to look: its answer may long have been there.
+    It is asked anew, three times in all, where this process was itself too busy to look: its answer may long have been
+    there.
     """
     allowed, clock = settings.REDIS_TIMEOUT_SECONDS, asyncio.get_running_loop().time
     for last in (False, False, True):

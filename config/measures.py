@@ -39,7 +39,7 @@ WAITERS = Gauge(
 _ID = r"[0-9a-fA-F-]{36}"
 #: (method or None for any, path, operation), the first that fits: few names, whatever is asked of us.
 _OPERATIONS = [
-    (method, re.compile(path), operation)
+    (method, re.compile(path, re.DOTALL), operation)  # a path may have a line's end in it, as %0A
     for method, path, operation in (
         (None, r"/(healthz|readyz|metrics|static/.*|assets/.*)", None),
         ("POST", r"/api/v1/requests/?", "file"),
@@ -49,18 +49,18 @@ _OPERATIONS = [
         ("POST", rf"/requests/{_ID}/decide/", "decide"),
         ("GET", r"/queue/(poll/)?", "queue"),
         ("GET", rf"/requests/{_ID}/(poll/)?", "review"),
-        (None, r".*", "other_page"),
     )
 ]
 
 
 def operation(method: str, path: str) -> str | None:
     """What is asked, as the label `operation` has it; None for what is not measured (probes and files)."""
-    return next(
+    fitting = (
         name
         for wanted, pattern, name in _OPERATIONS
         if wanted in (None, method) and pattern.fullmatch(path) is not None
     )
+    return next(fitting, "other_page")
 
 
 class Measured:

@@ -24,7 +24,7 @@ from agents.authentication import unauthenticated
 from agents.redis_link import Away
 from approvals.states import FINAL
 from audit import health
-from config import measures, task_outcomes
+from config import celery, measures, task_outcomes
 from config.addresses import client_address, is_loopback
 from config.errors import problem
 
@@ -76,9 +76,10 @@ class _Now(Collector):
             answered = False
         yield GaugeMetricFamily("countersign_database_up", "Whether the database answered this scrape.", answered)
         yield from _of_pool()
+        yield GaugeMetricFamily("countersign_connections_max", "Connections this process takes.", settings.CONNECTIONS)
         answered = True
         try:
-            yield task_outcomes.family()
+            yield task_outcomes.family(entry["task"] for entry in celery.app.conf.beat_schedule.values())
         except Away:
             answered = False
         yield GaugeMetricFamily("countersign_redis_up", "Whether Redis answered this scrape.", answered)

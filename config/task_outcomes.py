@@ -5,7 +5,7 @@ Counting never fails a task nor holds it up: a Redis that is away is not asked f
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +15,8 @@ from prometheus_client.core import CounterMetricFamily
 from agents.redis_link import Away, link
 
 KEY = "countersign:tasks"
+#: What an alert asks for is exported from the start: Prometheus sees no increase in a series that begins at 1.
+_FROM_THE_START = ("success", "failure", "revoked")
 
 
 def _succeeded(sender: Any, **_: object) -> None:
@@ -22,9 +24,8 @@ def _succeeded(sender: Any, **_: object) -> None:
 
 
 def _failed(sender: Any, **_: object) -> None:
-    _count(
-        sender.name, "failure"
-    )  # an exception, or the time limit; who is killed is not counted, its task is delivered again
+    # An exception, or the time limit; who is killed is not counted: its task is delivered again.
+    _count(sender.name, "failure")
 
 
 def _retried(sender: Any, **_: object) -> None:
@@ -32,7 +33,8 @@ def _retried(sender: Any, **_: object) -> None:
 
 
 def _revoked(sender: Any, expired: bool = False, **_: object) -> None:
-    _count(sender.name, "expired" if expired else "revoked")  # expired: overtaken by the next before a worker took it
+    # Expired: no worker took it within its interval and 90 minutes more (`config.celery`).
+    _count(sender.name, "expired" if expired else "revoked")
 
 
 def count_from_now_on() -> None:
@@ -48,13 +50,13 @@ def _count(task: str, outcome: str) -> None:
         link().call(lambda client: client.hincrby(KEY, f"{task} {outcome}", 1))
 
 
-def family() -> CounterMetricFamily:
-    """The counts as they stand. Raises `Away` where Redis is."""
+def family(scheduled: Iterable[str]) -> CounterMetricFamily:
+    """The counts as they stand, 0 for a scheduled task that has not ended yet. Raises `Away` where Redis is."""
     counts: dict[bytes, bytes] = link().call(lambda client: client.hgetall(KEY))
-    by_task: dict[str, dict[str, int]] = defaultdict(lambda: {"success": 0, "failure": 0})
+    by_task = {task: dict.fromkeys(_FROM_THE_START, 0) for task in scheduled}
     for field, count in counts.items():
         task, _, outcome = field.decode().rpartition(" ")
-        by_task[task][outcome] = int(count)
+        by_task.setdefault(task, dict.fromkeys(_FROM_THE_START, 0))[outcome] = int(count)
     found = CounterMetricFamily(
         "countersign_tasks", "How periodic tasks ended since Redis was last empty.", labels=["task", "outcome"]
     )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import redis.asyncio
+from django.conf import settings
 from django.test import override_settings
 
 from approvals.models import Request
-from config.hub import Hub, Waiter
+from config.hub import Hub, Waiter, _must_answer
 from tests.api.test_events import following
 from tests.api.test_waiting import Waiting, time_to_hold
 from tests.support import contract
@@ -75,6 +79,43 @@ def test_without_redis_those_whose_request_did_not_change_are_not_read_again(cou
         assert reads(counting) == before + 21  # the one that changed, once more
         assert all(wait.result() for wait in waits.values())
     assert reads(counting) == before + 20 + 20  # and each other at the end of its time
+
+
+class Counting(redis.asyncio.Redis):
+    """A client that is asked while its process is too busy to look, as often as it is told."""
+
+    asked, busy = 0, 0
+
+    async def ping(self, **keywords: Any) -> Any:
+        """As the client's, or this process is busy for longer than Redis is given and misses its answer."""
+        self.asked += 1
+        if self.asked <= self.busy:
+            time.sleep(3 * settings.REDIS_TIMEOUT_SECONDS)
+            await asyncio.Event().wait()
+        return await super().ping(**keywords)
+
+
+async def _asked(url: str, busy: int) -> tuple[int, bool]:
+    """How often Redis was asked whether it is there, and whether it was found to be."""
+    client: Any = Counting.from_url(url)
+    client.busy = busy
+    try:
+        await _must_answer(client)
+    except TimeoutError:
+        return client.asked, False
+    finally:
+        await client.aclose()
+    return client.asked, True
+
+
+@pytest.mark.parametrize(("busy", "found"), [(0, (1, True)), (1, (2, True)), (2, (3, True)), (3, (3, False))])
+def test_a_process_too_busy_to_look_asks_redis_three_times_at_most(busy: int, found: tuple[int, bool]) -> None:
+    assert run(_asked(settings.REDIS_URL, busy)) == found
+
+
+def test_a_redis_that_hangs_is_asked_once_and_is_away() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel takes the connection, and nobody answers on it
+        assert run(_asked(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", 0)) == (1, False)
 
 
 async def _woken(request_id: str, version: int | None, seconds: float) -> bool:

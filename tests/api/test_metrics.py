@@ -12,10 +12,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from prometheus_client.parser import text_string_to_metric_families
 
+from agents.redis_link import link
 from approvals import tasks as periodic
 from approvals.models import Request
 from approvals.notifications import sending
-from config import celery, measures, metrics
+from config import celery, measures, metrics, task_outcomes
 from tests.api.test_waiting import Waiting
 from tests.support import services
 from tests.support.cast import Cast, decide, file_request, make_cast, overdue
@@ -165,15 +166,19 @@ def test_an_expiry_is_heard_of_from_its_deadline_on(server: Server, agent: Calle
 
 
 def test_labels_are_few_whatever_is_asked(server: Server, agent: Caller) -> None:
-    known = {name for _, _, name in measures._OPERATIONS}
-    for path in ("/api/v1/requests/1", "/api/v9/%2e%2e/x", "/nothing/" + "x" * 500, "/static/none.css", "/%00"):
+    known = {name for _, _, name in measures._OPERATIONS} | {"other_page"}
+    odd = ("/%00", "/%0A", "/x%0Ay", "/api/v1/%0A", "/static/%0A.css")
+    for path in ("/api/v1/requests/1", "/api/v9/%2e%2e/x", "/nothing/" + "x" * 500, "/static/none.css", *odd):
         for method in ("GET", "POST", "BREW"):
-            agent.http.request(method, path)
+            assert agent.http.request(method, path).status_code < 500, (method, path)
     found = {operation for operation, _ in samples(server.url, "countersign_http_duration_seconds_count")}
     assert found <= known
     assert measures.operation("POST", "/api/v1/requests") == "file"
     assert measures.operation("POST", "/api/v1/requests/") == "file"
     assert measures.operation("GET", "/metrics") is None
+    assert measures.operation("GET", "/static/\n.css") is None
+    assert measures.operation("GET", "/api/v1/\n") == "other_api"
+    assert measures.operation("GET", "/x\ny") == "other_page"
 
 
 # ---- how tasks end
@@ -208,6 +213,15 @@ def test_ends_of_tasks_are_counted_good_and_bad(cast: Cast) -> None:
         sweep.apply_async(expires=-1)
         eventually(lambda: ends().get((sweep.name, "expired")) == 1, within=30, what="the overtaken one")
     assert ends()[sweep.name, "success"] == 1
+
+
+def test_every_scheduled_task_is_exported_at_nought_before_it_has_ended_once(cast: Cast) -> None:
+    """An alert on a rise, or on none, is blind where the series begins with the first end, or never."""
+    link().call(lambda client: client.delete(task_outcomes.KEY))
+    found = ends()
+    scheduled = {entry["task"] for entry in celery.app.conf.beat_schedule.values()}
+    assert periodic.expire_due.name in scheduled
+    assert found == {(task, outcome): 0 for task in scheduled for outcome in ("success", "failure", "revoked")}
 
 
 # ---- a part is away

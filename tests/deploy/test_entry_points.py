@@ -6,6 +6,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,13 @@ from tests.support.live import SLOW, free_port
 ROOT = Path(settings.BASE_DIR)
 # What an engine gives a container between SIGTERM and SIGKILL, as our Compose file says.
 GRACE = float(re.findall(r"stop_grace_period: (\d+)s", (ROOT / "deploy" / "compose.yml").read_text())[0])
+
+
+def test_make_backup_takes_a_folder_with_a_space_in_its_name() -> None:
+    said = subprocess.run(
+        ["make", "-n", "-o", "install", "backup", "TO=a folder"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert shlex.split(said.stdout.strip().splitlines()[-1])[-1] == "a folder"
 
 
 def files_of_the_image() -> list[Path]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -118,13 +120,70 @@ def test_what_alerts_and_dashboard_ask_for_is_exported(exported: set[str]) -> No
     }
 
 
+def alert_rules() -> list[dict[str, Any]]:
+    (alerts,) = documents(ALERTS)
+    return [rule for group in alerts["groups"] for rule in group["rules"]]
+
+
+def asked_in(expression: Any, around: str | None = None) -> Iterator[tuple[str | None, str | None, timedelta | None]]:
+    """Each metric that a parsed expression asks for, with the innermost aggregation around it, and over which time."""
+    match expression:
+        case promql_parser.VectorSelector():
+            yield expression.name, around, None
+        case promql_parser.MatrixSelector():
+            yield expression.vector_selector.name, around, expression.range
+        case promql_parser.AggregateExpr():
+            yield from asked_in(expression.expr, str(expression.op))
+        case promql_parser.BinaryExpr():
+            yield from asked_in(expression.lhs, around)
+            yield from asked_in(expression.rhs, around)
+        case promql_parser.Call():
+            for argument in expression.args:
+                yield from asked_in(argument, around)
+        case promql_parser.ParenExpr():
+            yield from asked_in(expression.expr, around)
+        case promql_parser.NumberLiteral():
+            pass
+        case _:
+            raise AssertionError(f"not known here: {type(expression)}")
+
+
+def test_what_is_the_same_from_each_process_is_never_added_up() -> None:
+    page = (Path(settings.BASE_DIR) / "docs" / "how-to" / "monitor.md").read_text()
+    whole_house = set(re.findall(r"^\| `(countersign_[a-z_]+)`", page.split("## Read at the scrape")[1], re.M))
+    assert {"countersign_log_lag_seconds", "countersign_tasks_total"} <= whole_house
+    asked = [(found, expression) for expression in expressions() for found in asked_in(promql_parser.parse(expression))]
+    assert {name for (name, _, _), _ in asked} & whole_house
+    for (name, around, _), expression in asked:
+        assert name not in whole_house or around in {"max", "min"}, expression
+
+
+def test_an_alert_that_lasts_looks_back_at_least_as_long() -> None:
+    """Else a quiet minute, with no sample to take a share of, begins its time anew, and it never fires."""
+    looked_back = 0
+    for rule in alert_rules():
+        for _, _, back in asked_in(promql_parser.parse(rule["expr"])):
+            if back is not None:
+                looked_back += 1
+                assert back >= promql_parser.parse_duration(rule.get("for", "1s")), rule["alert"]
+    assert looked_back
+
+
+def test_a_share_of_errors_is_no_alert_before_there_are_some() -> None:
+    """One reviewer who leaves on a quiet house is a hundred percent."""
+    (rule,) = (rule for rule in alert_rules() if rule["alert"] == "CountersignErrors")
+    expression: Any = promql_parser.parse(rule["expr"])
+    assert str(expression.op) == "and"
+    assert expression.rhs.lhs.expr.func.name == "increase"
+    assert expression.rhs.rhs.val >= 3
+
+
 def test_every_metric_and_every_alert_stands_in_the_page_on_watching_and_nothing_else_does(exported: set[str]) -> None:
     page = (Path(settings.BASE_DIR) / "docs" / "how-to" / "monitor.md").read_text()
     families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in exported}
     told = set(re.findall(r"`((?:countersign|process)_[a-z_]+)`", page))
     assert told == families
-    (alerts,) = documents(ALERTS)
-    rules = [rule for group in alerts["groups"] for rule in group["rules"]]
+    rules = alert_rules()
     assert set(re.findall(r"`(Countersign[A-Za-z]+)`", page)) == {rule["alert"] for rule in rules}
     for rule in rules:
         assert rule["labels"]["severity"] in {"page", "ticket"}
