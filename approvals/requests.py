@@ -18,6 +18,7 @@ from agents.models import Agent, Credential
 from agents.problems import Problem
 from approvals import escalation, grants, lifecycle, policies, queries, reminders, spending, undecidable
 from approvals.display.view import VIEW_VERSION
+from approvals.errors import NotPending
 from approvals.models import Activity, Outcome, Request
 from approvals.payloads import canonical, digest_of
 from approvals.rules import answers
@@ -214,6 +215,8 @@ def withdraw(*, agent: Agent, request_id: UUID, reason: str) -> Request:
         retry=Retry.CHANGED,
         personal={"reason": Personal(reason)} if reason else {},
     )
+    if queries.clock() >= request.expires_at:  # it waited for the log: its entry would be dated after the deadline
+        raise NotPending(Status.EXPIRED.value)
     return request
 
 

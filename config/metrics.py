@@ -3,7 +3,8 @@ that any node answers for all; what a process measures of itself (`measures`) is
 
 Shown to loopback, or to whoever has the token. A scrape never counts the whole table of requests, which only grows:
 those that wait are counted exactly and those that ended by the hour, both by an index; of all of them there is
-PostgreSQL's own estimate. A database or Redis that is away takes its own families away, and the rest is answered.
+PostgreSQL's own estimate. A database or Redis that is away takes its own families away, and the rest is answered;
+a database that hangs takes the scrape with it (`up` is 0).
 """
 
 from __future__ import annotations

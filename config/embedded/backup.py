@@ -46,12 +46,15 @@ def write(folder: Path, told: Mapping[str, str]) -> tuple[Path, Path]:
     # Before the database: a sealer commits first and copies then, so that the dump contains what this says.
     note = published(told)
     unfinished = dump.with_suffix(".unfinished")
+    made: list[Path] = []
     try:
-        _private(checkpoint).write_text(note)
-        run("pg_dump", owner_url(told), "--format=custom", f"--file={_private(unfinished)}")
+        made.append(_private(checkpoint))
+        checkpoint.write_text(note)
+        made.append(_private(unfinished))
+        run("pg_dump", owner_url(told), "--format=custom", f"--file={unfinished}")
         unfinished.rename(dump)
     except BaseException:
-        for each in (unfinished, checkpoint):
+        for each in made:
             each.unlink(missing_ok=True)
         raise
     return dump, checkpoint
@@ -92,7 +95,11 @@ def run(program: str, url: str, *arguments: str) -> None:
 
 
 def _private(path: Path) -> Path:
-    path.touch(mode=0o600)
+    """A new file that its owner alone reads; never one that somebody put there, nor what their link leads to."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError as error:
+        raise BackupFailed(f"{path} can't be made: {error.strerror}.") from error
     return path
 
 

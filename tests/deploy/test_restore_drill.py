@@ -8,11 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import time_machine
 from django.conf import settings
 
+from config.embedded.backup import BackupFailed, write
 from config.embedded.environment import for_command
 from tests.support import sealing, services
 from tests.support.cast import Cast, decide, file_request, make_cast
@@ -149,6 +152,20 @@ def test_a_dump_that_fails_leaves_nothing_that_looks_like_one(history: Cast, tmp
     assert done.returncode == 1
     assert "pg_dump failed" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("end", ["checkpoint", "unfinished"])
+def test_a_backup_writes_into_nothing_that_somebody_put_there(history: Cast, tmp_path: Path, end: str) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.write_text("as it was")
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    with time_machine.travel(datetime(2026, 11, 21, 12, tzinfo=UTC), tick=False):
+        (folder / f"20261121T120000Z.{end}").symlink_to(theirs)
+        with pytest.raises(BackupFailed, match="can't be made: File exists"):
+            write(folder, told())
+    assert theirs.read_text() == "as it was"
+    assert [path.name for path in folder.iterdir()] == [f"20261121T120000Z.{end}"]
 
 
 def test_a_backup_that_is_cut_short_is_noticed(history: Cast, tmp_path: Path) -> None:

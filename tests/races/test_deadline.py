@@ -18,9 +18,10 @@ from django.db import connection
 from accounts.models import User
 from agents.problems import Problem
 from approvals import expiry, grants, policies, queries, redemption
-from approvals.errors import AlreadyDecided, TooLate
+from approvals.errors import AlreadyDecided, NotPending, TooLate
 from approvals.models import Decision, Grant, PolicyActivation, PolicyVersion, Request
 from approvals.replay.tables import replay
+from approvals.requests import withdraw
 from tests.support import contract, sealing, services
 from tests.support.cast import TEAMS, Cast, Opened, decide, demo_policy, file_request, open_page
 from tests.support.eventually import eventually
@@ -228,6 +229,19 @@ def test_what_was_in_time_and_waited_for_the_log_until_it_was_late_is_not_taken(
     assert replay().faults == []
 
 
+def test_a_withdrawal_that_waited_for_the_log_until_the_deadline_is_not_taken(cast: Cast) -> None:
+    request = file_request(cast, timeout_seconds=4)
+    with ThreadPoolExecutor(1) as pool:
+        with services.connection("owner") as other, other.transaction():
+            other.execute("SELECT FROM audit_head WHERE subject_id = %s FOR UPDATE", [str(request.pk)])
+            withdrawing = pool.submit(_withdraw_apart, cast, request)
+            eventually(lambda: _waits_for_a_lock() and queries.clock() < request.expires_at, what="it to reach the log")
+            eventually(lambda: queries.clock() >= request.expires_at, what="the deadline")
+        assert isinstance(withdrawing.exception(), NotPending)
+    assert expiry.expire_due() == 1
+    assert replay().faults == []
+
+
 def test_a_grant_that_was_in_time_and_waited_for_the_log_until_it_lapsed_is_not_spent(cast: Cast) -> None:
     _valid_for(3)
     with sealing.running():
@@ -278,6 +292,13 @@ def _redeem_apart(cast: Cast, request: Request, token: str | None) -> None:
 def _decide_apart(request: Request, person: User, verdict: str, opened: Opened) -> None:
     try:
         decide(request, person, verdict, opened=opened)
+    finally:
+        connection.close()
+
+
+def _withdraw_apart(cast: Cast, request: Request) -> None:
+    try:
+        withdraw(agent=cast.agent, request_id=request.pk, reason="")
     finally:
         connection.close()
 
