@@ -80,7 +80,7 @@ class Requests(Endpoint):
         problems=[422],
     )
     def get(self, request: APIRequest) -> Response:
-        """Newest first. A page ends after 1 MiB, so it may hold fewer than `limit`: `next` says whether there is more."""
+        """Newest first. A page ends after 1 MiB and may hold fewer than `limit`: `next` says whether there is more."""
         agent = self.agent
         fields = self.query(serializers.ListQuery)
         rows = queries.requests().filter(agent=agent)
