@@ -4,35 +4,21 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import Any
 
 from celery import Celery
-from celery.app.amqp import AMQP
 from celery.platforms import SecurityWarning
 from celery.schedules import crontab
 from celery.signals import beat_init, worker_ready, worker_shutting_down
-from kombu import Connection
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.conf import settings
 
 from config import process, task_outcomes
+from config.broker import Broker
 
 # Warned of where root runs `make up`. Only JSON is accepted from the broker, so that no message can run code.
 warnings.filterwarnings("ignore", category=SecurityWarning)
-
-
-class Patient(Connection):
-    """Tries an absent broker every few seconds: kombu's own pause grows to 30 s, and Celery has no setting for it."""
-
-    def ensure_connection(self, *args: Any, **keywords: Any) -> Any:
-        """As worker and beat call it: with an errback and how often to try, and no pauses of their own."""
-        return super().ensure_connection(*args, **{"interval_max": settings.REDIS_RETRY_SECONDS, **keywords})
-
-
-class Broker(AMQP):
-    Connection = Patient
 
 
 app = Celery("countersign", amqp=Broker, set_as_current=True)
