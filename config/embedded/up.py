@@ -16,6 +16,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +31,7 @@ from config.embedded.install import CannotInstall, check_python
 ROOT = Path(__file__).resolve().parent.parent.parent
 STOP_SECONDS = 12.0  # honcho gives its processes five and then kills them
 ANSWER_SECONDS = 60.0
+TRIES = 5  # at starting a server again that had run
 
 
 class Told(BaseException):
@@ -207,12 +209,13 @@ def _supervise(whole: dict[str, str], services: cluster.Services) -> None:
         preexec_fn=processes.die_with_parent(signal.SIGTERM),
     )
     hung_up = _terminal_watch()
+    failed: Counter[str] = Counter()
     shown, deadline = False, time.monotonic() + ANSWER_SECONDS
     try:
         while supervisor.poll() is None:
             if hung_up():
                 raise Told
-            _revive(services)
+            revive(services, failed)
             if not shown and _web_answers(whole):
                 _say(banner.text(whole, ROOT / "var" / "demo.json"))
                 shown = True
@@ -235,12 +238,21 @@ def _terminal_watch() -> Callable[[], bool]:
     return lambda: bool(watch.poll(0))
 
 
-def _revive(services: cluster.Services) -> None:
-    """Start a server again that ended by itself: nothing of ours is lost with it but time."""
+def revive(services: cluster.Services, failed: Counter[str]) -> None:
+    """Start a server again that ended by itself: nothing of ours is lost with it but time. What ends it may end it
+    while it starts, too: CannotStart only where that happened some times on end, which `failed` counts by name."""
     for server in services.servers:
-        if server.ended():
-            _say(f"{server.name} ended; starting it again …", sys.stderr)
+        if not server.ended():
+            continue
+        _say(f"{server.name} ended; starting it again …", sys.stderr)
+        try:
             server.start()
+        except CannotStart:
+            failed[server.name] += 1
+            if failed[server.name] == TRIES:
+                raise
+        else:
+            del failed[server.name]
 
 
 def _web_answers(whole: dict[str, str]) -> bool:

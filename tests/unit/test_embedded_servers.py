@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +19,7 @@ import psycopg
 import pytest
 import redis
 
-from config.embedded import cluster, places, postgres
+from config.embedded import cluster, places, postgres, up
 from config.embedded.errors import CannotStart
 from tests.support.eventually import eventually
 from tests.support.unprivileged import as_nobody
@@ -312,3 +313,28 @@ def test_a_server_that_cannot_start_says_why_in_its_own_last_words() -> None:
             cluster.running(root),
         ):
             raise AssertionError("it started")
+
+
+def test_a_server_that_is_killed_while_it_starts_again_is_started_once_more() -> None:
+    with temporary_root() as root, cluster.running(root, for_tests=True) as services:
+        server = next(one for one in services.servers if one.name == "Redis")
+        right, failed = server.argv, Counter[str]()
+        assert server.process is not None
+        server.process.kill()
+        server.process.wait()
+        server.argv = ["/bin/false"]
+        for _ in range(up.TRIES - 1):
+            up.revive(services, failed)
+            assert server.ended()
+        server.argv = right
+        up.revive(services, failed)
+        assert redis.Redis.from_url(services.redis_url).ping()
+        assert not failed
+        server.process.kill()
+        server.process.wait()
+        server.argv = ["/bin/false"]
+        for _ in range(up.TRIES - 1):
+            up.revive(services, failed)
+        with pytest.raises(CannotStart, match="Redis stopped while starting"):
+            up.revive(services, failed)
+        server.argv = right
