@@ -18,7 +18,7 @@ from approvals.models import Request
 from bench.day_clients import Agents, Seen, review
 from bench.ledger import Ledger
 from bench.load import PREFIX, Load
-from tests.support import sealing, services
+from tests.support import loops, sealing, services
 from tests.support.cast import PASSWORD, Cast, decide, file_request, make_cast
 from tests.support.eventually import eventually
 from tests.support.house import free_port
@@ -94,7 +94,7 @@ def test_agents_wait_reviewers_decide_and_grants_are_redeemed(server: Server, ca
             await asyncio.sleep(0.05)
         agents.go_home()
 
-    asyncio.run(day())
+    loops.run(day())
     assert seen.errors == {}
     assert len(seen.times["filing"]) == 8
     assert len(agents.answered) == Request.objects.filter(status__in=["approved", "rejected"]).count() > 0

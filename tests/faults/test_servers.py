@@ -67,7 +67,7 @@ def _somebody_waits(house: House) -> Iterator[None]:
 def _waiters(house: House) -> float:
     """How many reads the web process holds open."""
     text = house.get("/metrics", trust_env=False).raise_for_status().text
-    return next(
+    return sum(
         sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
