@@ -41,6 +41,7 @@ class Agents:
     seen: Seen
     decidable: Queue[str]
     waiting: dict[str, Waiter] = field(default_factory=dict)
+    coming: int = 0  # who will wait once they are filed
     wanted: int = 0
     answered: dict[str, float] = field(default_factory=dict)  # id → when its waiter knew (Unix seconds)
 
@@ -96,12 +97,10 @@ class Agents:
 
     async def _file(self, due: float, *, measured: bool = True) -> None:
         key = uuid.uuid4().hex
-        waits = len(self.waiting) < self.wanted
+        waits = len(self.waiting) + self.coming < self.wanted
         body = json.loads(filing.body_of("people are asked", f"day/{key}"))
         body["timeout_seconds"] = WAITING_SECONDS if waits else self.dice.randint(5, 30)
-        placeholder = object()
-        if waits:
-            self.waiting[key] = placeholder  # type: ignore[assignment]  # the place is taken while it is being filed
+        self.coming += waits
         document = await self._call(
             "filing" if measured else "",
             due,
@@ -110,8 +109,7 @@ class Agents:
             expected=201,
             once=key,
         )
-        if waits:
-            del self.waiting[key]
+        self.coming -= waits
         if document is None:
             return
         if waits:
