@@ -1,10 +1,11 @@
-"""The web process's start and stop as the server tells them, recorded as evidence. Requests pass through."""
+"""The web process's start and stop as the server tells them: recorded as evidence, and what has to be in order before
+anyone is served. Requests pass through."""
 
 from __future__ import annotations
 
 from asgiref.sync import sync_to_async
 
-from config import process
+from config import collector, process
 from config.body_limit import App, Receive, Scope, Send
 
 NAME = "web"
@@ -25,6 +26,7 @@ class Lifespan:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await sync_to_async(process.started)(NAME)
+                collector.settle()
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await sync_to_async(process.stopped)(NAME)
