@@ -289,7 +289,7 @@ def why_not_widened(person: Viewer, seen: Seen, votes: Sequence[Decision], rulin
 
 def request_for_agent(agent: Agent, request_id: UUID) -> Seen:
     """The agent's own request; anyone else's is 404."""
-    seen = queries.read(queries.requests().filter(agent=agent), request_id)
+    seen = queries.read(queries.requests_of(agent), request_id)
     if seen is None:
         raise Problem("not-found", "There is nothing here that this key may see.")
     return seen

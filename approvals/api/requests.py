@@ -83,7 +83,7 @@ class Requests(Endpoint):
         """Newest first. A page ends after 1 MiB and may hold fewer than `limit`: `next` says whether there is more."""
         agent = self.agent
         fields = self.query(serializers.ListQuery)
-        rows = queries.requests().filter(agent=agent)
+        rows = queries.requests_of(agent)
         if "action" in fields:
             rows = rows.filter(action=fields["action"])
         if "created_after" in fields:
