@@ -25,7 +25,7 @@ BATCH = 500
 _DUE = """
 SELECT id, escalation_team, extract(epoch FROM escalates_at - created_at)::bigint
   FROM approvals_request
- WHERE status = 'pending' AND escalates_at <= clock_timestamp() AND escalated_at IS NULL
+ WHERE status = 'pending' AND escalates_at <= statement_timestamp() AND escalated_at IS NULL
    AND expires_at > clock_timestamp()
  ORDER BY escalates_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
 """

@@ -216,16 +216,17 @@ def history_of(
     """What policy may know of this agent's recent past, and the database's clock, in one query.
 
     Counts: `denials_24h` (a person's rejects), `filings_1h`, `same_denied` (this action, resource and parameters
-    digest rejected in 24 h).
+    digest rejected in 24 h). By `statement_timestamp()`, so that an index can serve them: by the other clock all that
+    the agent ever filed was looked through, 50 ms for 90,000.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT (SELECT count(*) FROM approvals_request WHERE agent_id = %(agent)s AND status = 'rejected'"
-            "         AND decided_at > clock_timestamp() - interval '24 hours'),"
+            "         AND decided_at > statement_timestamp() - interval '24 hours'),"
             " (SELECT count(*) FROM approvals_request WHERE agent_id = %(agent)s"
-            "   AND created_at > clock_timestamp() - interval '1 hour'),"
+            "   AND created_at > statement_timestamp() - interval '1 hour'),"
             " (SELECT count(*) FROM approvals_request WHERE agent_id = %(agent)s AND status = 'rejected'"
-            "   AND decided_at > clock_timestamp() - interval '24 hours'"
+            "   AND decided_at > statement_timestamp() - interval '24 hours'"
             "   AND action = %(action)s AND resource = %(resource)s AND parameters_digest = %(digest)s),"
             " clock_timestamp()",
             {"agent": agent_id, "action": action, "resource": resource, "digest": parameters_digest},

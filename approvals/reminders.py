@@ -23,7 +23,7 @@ APART = timedelta(seconds=30)
 _DUE = """
 SELECT id, created_at, expires_at, clock_timestamp()
   FROM approvals_request
- WHERE status = 'pending' AND remind_at <= clock_timestamp() AND expires_at > clock_timestamp()
+ WHERE status = 'pending' AND remind_at <= statement_timestamp() AND expires_at > clock_timestamp()
  ORDER BY remind_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
 """
 

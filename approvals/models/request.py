@@ -52,7 +52,8 @@ class Request(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="requests")
+    # without an index of its own: two of those below begin with the agent, and that one was taken instead of them
+    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="requests", db_index=False)
     credential = models.ForeignKey(Credential, on_delete=models.PROTECT, related_name="+")
     action = models.CharField(max_length=100)
     resource = models.CharField(max_length=500)
