@@ -76,9 +76,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=reports.place("filing"))
     given = parser.parse_args()
     with houses.whole_house() as house:
-        versions = houses.versions(houses.environment_of(house))
+        whole = houses.environment_of(house)
+        versions = houses.versions(whole)
+        houses.join(whole)
+        asked = {kind: statements(house.demo["keys"]["agent"], kind) for kind in KINDS}
         rows = [
-            row for clients in map(int, given.clients.split(",")) for row in measured(house, clients, given.seconds)
+            {**row, "statements": asked[row["what"]]}
+            for clients in map(int, given.clients.split(","))
+            for row in measured(house, clients, given.seconds)
         ]
     reports.publish(
         "Filing, everything on, beside pgbench",
@@ -117,6 +122,30 @@ def measured(house: House, clients: int, seconds: float) -> list[dict[str, Any]]
         }
         for kind, times, took, cpu in found
     ]
+
+
+def statements(key: str, kind: str) -> int:
+    """How many statements one filing sends to PostgreSQL, its BEGIN, COMMIT and savepoint among them."""
+    from django.conf import settings
+    from django.db import connection
+    from django.test import Client
+    from django.test.utils import CaptureQueriesContext
+
+    client = Client(HTTP_HOST=settings.ALLOWED_HOSTS[0], HTTP_AUTHORIZATION=f"Bearer {key}")
+    found = 0
+    for turn in range(2):  # the first reads the policy in force, which a process keeps
+        with CaptureQueriesContext(connection) as captured:
+            answer = client.post(
+                "/api/v1/requests",
+                body_of(kind, f"order/{turn}"),
+                content_type="application/json",
+                HTTP_IDEMPOTENCY_KEY=uuid.uuid4().hex,
+            )
+        if answer.status_code != 201:
+            raise RuntimeError(answer.content.decode())
+        found = len(captured)
+    connection.close()
+    return found
 
 
 def spent(house: House) -> dict[str, float]:
