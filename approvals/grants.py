@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.conf import settings
@@ -45,6 +46,7 @@ PUBLISH_AHEAD = timedelta(hours=24)
 KEEP_RETIRED = timedelta(hours=25)  # a yes holds 24 h at most
 TYPE = "grant+jwt"
 ALGORITHM = "EdDSA"
+log = structlog.get_logger(__name__)
 _REGISTRY = jws.JWSRegistry(algorithms=[ALGORITHM], strict_check_header=False)
 
 
@@ -70,27 +72,37 @@ class Claims:
     expires_at: int  # Unix seconds
 
 
+def _read(file: Path) -> OKPKey:
+    try:
+        return _private_key(file.read_bytes())
+    except OSError as error:
+        raise CannotSign(f"The grant key {file.name} cannot be read: {error.strerror}.") from error
+    except (ValueError, TypeError) as error:  # TypeError: it is encrypted
+        raise CannotSign(f"The grant key {file.name} is not an Ed25519 key in PEM, without a password.") from error
+
+
 @lru_cache(maxsize=16)
 def _private_key(pem: bytes) -> OKPKey:
     private = load_pem_private_key(pem, password=None)
     if not isinstance(private, Ed25519PrivateKey):
-        raise CannotSign("A grant key is not an Ed25519 key.")
+        raise ValueError("another kind of key")
     key = OKPKey.import_key(pem)
     key.ensure_kid()
     return key
 
 
 def private_keys() -> dict[str, OKPKey]:
-    """The grant keys on disk by kid: one PEM file, or a folder of them while rotating. Raises `CannotSign`.
+    """The grant keys on disk by kid: one PEM file, or a folder of them while rotating. Raises `CannotSign`, also where
+    one of several is no key: that may be the one that was meant to sign.
 
     Read anew each time, so that a key taken away signs nothing more.
     """
     place = Path(settings.GRANT_KEY_PATH)
     try:
         files = sorted(place.glob("*.pem")) if place.is_dir() else [place]
-        keys = [_private_key(file.read_bytes()) for file in files] if settings.GRANT_KEY_PATH else []
-    except (OSError, ValueError, TypeError) as error:  # TypeError: the key is encrypted
-        raise CannotSign("A grant key cannot be read.") from error
+        keys = [_read(file) for file in files] if settings.GRANT_KEY_PATH else []
+    except OSError as error:
+        raise CannotSign(f"No grant key can be read at {place}: {error.strerror}.") from error
     if not keys:
         raise CannotSign("There is no grant key.")
     return {str(key.kid): key for key in keys}
@@ -153,7 +165,16 @@ def jwks() -> dict[str, Any]:
 
 
 def _key_at(moment: datetime) -> OKPKey:
-    """The key that signs at this moment: the newest one published 24 h before, else the oldest there is."""
+    """The key that signs at this moment. Raises `CannotSign`, whose cause is for the log alone."""
+    try:
+        return _chosen(moment)
+    except CannotSign as error:
+        log.error("grants.cannot_sign", why=error.why)
+        raise
+
+
+def _chosen(moment: datetime) -> OKPKey:
+    """The newest one published 24 h before, else the oldest there is."""
     private = private_keys()
     known = _known_keys()
     if not private.keys() <= {key.kid for key in known}:

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from agents.problems import Problem
 from agents.redis_link import Away, link
+from approvals import grants, queries
 from audit import health
 from config.errors import problem
 
@@ -34,7 +35,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     """
     try:
         migrated = _migrated()
-        degraded = list(health.status().degraded)
+        degraded = [*health.status().degraded, *signing()]
     except Error:
         return JsonResponse({"status": "the database cannot be reached"}, status=503)
     if not migrated:
@@ -46,6 +47,15 @@ def readyz(request: HttpRequest) -> HttpResponse:
     if not settings.ROLES_SEPARATED and "roles" not in degraded:
         degraded.append("roles")
     return JsonResponse({"degraded": sorted(set(degraded))})
+
+
+def signing() -> list[str]:
+    """`signing` where no approval could be signed at this moment, by the keys that this process reads."""
+    try:
+        grants.assert_can_sign(queries.clock())
+    except grants.CannotSign:
+        return ["signing"]
+    return []
 
 
 _known_migrated = False

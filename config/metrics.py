@@ -28,6 +28,7 @@ from audit import health
 from config import celery, measures, task_outcomes
 from config.addresses import client_address, is_loopback
 from config.errors import problem
+from config.health import signing
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -153,8 +154,9 @@ def _of_database() -> Iterator[Metric]:
     alive = log.alive_seconds if log.alive_seconds is not None else float("inf")
     yield GaugeMetricFamily("countersign_sealer_silent_seconds", "Since the sealer last said it lives.", alive)
     degraded = GaugeMetricFamily("countersign_degraded", "What /readyz names as degraded.", labels=["what"])
-    for what in ("outside", "quarantine", "roles", "sealing"):
-        degraded.add_metric([what], what in log.degraded)
+    named = {*log.degraded, *signing()}
+    for what in ("outside", "quarantine", "roles", "sealing", "signing"):
+        degraded.add_metric([what], what in named)
     yield degraded
 
 

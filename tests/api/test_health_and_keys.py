@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -51,6 +52,19 @@ def test_a_dead_broker_is_named_and_takes_no_node_out_of_the_balancer(without_re
     with sealing.running():
         response = get(without_redis, "/readyz")
         assert (response.status_code, response.json()) == (200, {"degraded": ["broker"]})
+
+
+def test_that_no_grant_can_be_signed_is_named_measured_and_logged_with_its_cause(cast: Cast, tmp_path: Path) -> None:
+    key = tmp_path / "grants.pem"
+    key.write_bytes(Path(settings.GRANT_KEY_PATH).read_bytes())
+    with web(GRANT_KEY_PATH=str(tmp_path)) as server, sealing.running():
+        assert get(server, "/readyz").json() == {"degraded": []}
+        (tmp_path / "a-note.pem").write_text("not a key")
+        assert get(server, "/readyz").json() == {"degraded": ["signing"]}
+        assert 'countersign_degraded{what="signing"} 1.0' in get(server, "/metrics").text
+        log = server.said()
+    assert "grants.cannot_sign" in log
+    assert "The grant key a-note.pem is not an Ed25519 key in PEM" in log
 
 
 def test_without_its_database_a_node_is_up_and_not_ready(cast: Cast) -> None:

@@ -254,10 +254,11 @@ def test_a_table_that_is_held_does_not_hold_the_scrape(cast: Cast) -> None:
 
 
 def test_a_scrape_asks_the_database_the_same_few_questions_however_many_wait(cast: Cast) -> None:
+    scrape()  # which also publishes the grant keys, once
     with CaptureQueriesContext(connection) as few:
         scrape()
     for _ in range(5):
         file_request(cast)
     with CaptureQueriesContext(connection) as more:
         scrape()
-    assert len(few) == len(more) <= 10
+    assert len(few) == len(more) <= 12

@@ -140,20 +140,23 @@ class TestKeysOnDisk:
         (folder / "b.pem").write_bytes(content)
         with pytest.raises(CannotSign) as refused:
             grants.private_keys()
-        assert refused.value.why == "A grant key cannot be read."
+        assert refused.value.why == "The grant key b.pem is not an Ed25519 key in PEM, without a password."
 
     def test_an_encrypted_key_and_one_that_is_gone_sign_nothing(self, folder: Path) -> None:
         put_key(folder / "a.pem", encryption=BestAvailableEncryption(b"secret"))
-        for path in (folder, folder / "gone.pem"):
+        for path, why in (
+            (folder, "The grant key a.pem is not an Ed25519 key in PEM, without a password."),
+            (folder / "gone.pem", "The grant key gone.pem cannot be read: No such file or directory."),
+        ):
             with override_settings(GRANT_KEY_PATH=str(path)), pytest.raises(CannotSign) as refused:
                 grants.private_keys()
-            assert refused.value.why == "A grant key cannot be read."
+            assert refused.value.why == why
 
     def test_a_key_of_another_kind_signs_nothing(self, folder: Path) -> None:
         put_key(folder / "a.pem", ec.generate_private_key(ec.SECP256R1()))
         with pytest.raises(CannotSign) as refused:
             grants.private_keys()
-        assert refused.value.why == "A grant key is not an Ed25519 key."
+        assert refused.value.why == "The grant key a.pem is not an Ed25519 key in PEM, without a password."
 
     def test_that_nothing_can_be_signed_is_503_without_the_reason(self, folder: Path) -> None:
         with pytest.raises(CannotSign) as refused:
