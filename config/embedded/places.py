@@ -16,7 +16,7 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -207,7 +207,11 @@ def _socket_folder(root: Path, home: Path, user: pwd.struct_passwd | None) -> Pa
     """A folder of mode 0700 whose sockets' paths fit in 107 bytes; made anew, so no stale socket is in it."""
     if user is not None:
         folder = home / "run"
-        shutil.rmtree(folder, ignore_errors=True)
+        # Aside first: a server that outlived its starter may be putting its sockets there just now.
+        aside = home / f"run-{secrets.token_hex(4)}"
+        with suppress(FileNotFoundError):
+            folder.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
         folder.mkdir(mode=0o700)
         os.chown(folder, user.pw_uid, user.pw_gid)
     else:
