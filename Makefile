@@ -45,14 +45,17 @@ backup: install ## dump the database, and the checkpoint it must contain, into v
 	@exec $(BIN)/python -m config.embedded.backup $(if $(TO),"$(TO)")
 
 restore-drill: install ## restore a backup on a server of its own and check all of it (DUMP=file CHECKPOINT=file)
-	@exec $(BIN)/python -m config.embedded.restore_drill $(if $(DUMP),--dump "$(DUMP)") $(if $(CHECKPOINT),--checkpoint "$(CHECKPOINT)")
+	@exec $(BIN)/python -m config.embedded.restore_drill $(if $(filter-out undefined,$(origin DUMP)),--dump "$(DUMP)") \
+	  $(if $(filter-out undefined,$(origin CHECKPOINT)),--checkpoint "$(CHECKPOINT)")
 
 docs: install-dev ## draw the generated references anew (docs/reference)
 	SECRET_KEY=docs DATABASE_URL=postgresql:///docs $(BIN)/python manage.py render_docs
 
 baseline: ## keep a release as the code in service, which must run on every later schema (REF=its tag)
-	git archive --format=tar $(REF) . ':!docs' ':!tests' ':!bench' ':!requirements*.txt' ':!CHANGELOG.md' \
-	  ':!deploy/baseline.tar.xz' | xz -9e > deploy/baseline.tar.xz
+	@test -n "$(REF)" || { echo "countersign: Give the release: make baseline REF=its-tag." >&2; exit 1; }
+	@git archive --format=tar --output=deploy/baseline.tar "$(REF)" . ':!docs' ':!tests' ':!bench' \
+	  ':!requirements*.txt' ':!CHANGELOG.md' ':!deploy/baseline.tar.xz' && xz -9e -c deploy/baseline.tar > deploy/baseline.tar.xz.new \
+	  && mv deploy/baseline.tar.xz.new deploy/baseline.tar.xz; made=$$?; rm -f deploy/baseline.tar deploy/baseline.tar.xz.new; exit $$made
 
 lock: install-dev ## compile the hash-locked requirements anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 pyproject.toml --generate-hashes -q -o requirements.txt --custom-compile-command "make lock"

@@ -40,9 +40,13 @@ def main(arguments: list[str]) -> int:
 def write(folder: Path, told: Mapping[str, str]) -> tuple[Path, Path]:
     """Both files, of mode 0600, made in `folder`; the first stands under its name only once it is whole. Neither stays
     where that fails."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BackupFailed(f"The folder {folder} can't be made: {error.strerror}.") from error
     name = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     dump, checkpoint = folder / f"{name}.dump", folder / f"{name}.checkpoint"
+    owner = owner_url(told)
     # Before the database: a sealer commits first and copies then, so that the dump contains what this says.
     note = published(told)
     unfinished = dump.with_suffix(".unfinished")
@@ -51,7 +55,7 @@ def write(folder: Path, told: Mapping[str, str]) -> tuple[Path, Path]:
         made.append(_private(checkpoint))
         checkpoint.write_text(note)
         made.append(_private(unfinished))
-        run("pg_dump", owner_url(told), "--format=custom", f"--file={unfinished}")
+        run("pg_dump", owner, "--format=custom", f"--file={unfinished}")
         unfinished.rename(dump)
     except BaseException:
         for each in made:
@@ -62,12 +66,15 @@ def write(folder: Path, told: Mapping[str, str]) -> tuple[Path, Path]:
 
 def published(told: Mapping[str, str]) -> str:
     """The checkpoint at AUDIT_OUTSIDE_PATH. Raises BackupFailed where there is none to hold a dump against."""
+    place = told.get("AUDIT_OUTSIDE_PATH")
+    if not place:
+        raise BackupFailed("Which log? Give AUDIT_OUTSIDE_PATH, or run this beside `make up`.")
     try:
-        note = outside.read(Path(told["AUDIT_OUTSIDE_PATH"])) if told.get("AUDIT_OUTSIDE_PATH") else None
+        note = outside.read(Path(place))
     except (OSError, ValueError) as error:
         raise BackupFailed(f"The copy of the checkpoint outside the database can't be read: {error}.") from error
     if note is None:
-        raise BackupFailed("There is no copy of the checkpoint at AUDIT_OUTSIDE_PATH: has the sealer ever run?")
+        raise BackupFailed(f"There is no copy of the checkpoint at {place}: has the sealer ever run?")
     return note
 
 

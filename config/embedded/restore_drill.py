@@ -52,15 +52,17 @@ class Report:
 def main(arguments: list[str]) -> int:
     """0 and a table where the backup holds, else 1 after a sentence that says what does not."""
     parser = ArgumentParser(prog="make restore-drill", description=__doc__)
-    parser.add_argument("--dump", type=Path, help="a backup there is (pg_dump's custom format); else one is made now")
-    parser.add_argument("--checkpoint", type=Path, help="the checkpoint it must contain; else AUDIT_OUTSIDE_PATH's")
+    parser.add_argument("--dump", help="a backup there is (pg_dump's custom format); else one is made now")
+    parser.add_argument("--checkpoint", help="the checkpoint it must contain; else AUDIT_OUTSIDE_PATH's")
     given = parser.parse_args(arguments)
+    if "" in (given.dump, given.checkpoint):  # a timer whose variable was empty would try another backup than it means
+        parser.error("DUMP and CHECKPOINT name files; leave them out to try a backup made now")
     environment.join_running(ROOT / "var" / "embedded", "migrate")
     report = Report()
     places.discard_abandoned(_FOLDERS)
     root = Path(tempfile.mkdtemp(prefix=_FOLDERS.rstrip("*")))  # TMPDIR says where: it holds dump and copy
     try:
-        drill(root, os.environ, report, dump=given.dump, checkpoint=given.checkpoint)
+        drill(root, os.environ, report, dump=_file(given.dump), checkpoint=_file(given.checkpoint))
     except (BackupFailed, CannotStart, BadNote, OSError, psycopg.Error) as error:
         if report.lines:
             print(report)
@@ -73,6 +75,10 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _file(given: str | None) -> Path | None:
+    return Path(given) if given is not None else None
+
+
 def drill(root: Path, told: Mapping[str, str], report: Report, *, dump: Path | None, checkpoint: Path | None) -> None:
     """Dump, restore into a server of its own in `root`, check everything there. Raises BackupFailed."""
     live = backup.owner_url(told)
@@ -80,7 +86,7 @@ def drill(root: Path, told: Mapping[str, str], report: Report, *, dump: Path | N
     with cluster.running(root, for_tests=True, with_redis=False) as services:
         urls = services.database_urls
         kept = root / "checkpoint"
-        kept.write_text(checkpoint.read_text() if checkpoint else backup.published(told))
+        kept.write_text(_note(checkpoint) if checkpoint else backup.published(told))
         if dump is None:
             with report.step("dump") as said:
                 dump, _ = backup.write(root / "backup", told)
@@ -104,6 +110,13 @@ def drill(root: Path, told: Mapping[str, str], report: Report, *, dump: Path | N
                 said.append(_command(command, whole))
         with report.step("head") as said:
             said += _heads(urls["owner"], live, kept.read_text())
+
+
+def _note(checkpoint: Path) -> str:
+    try:
+        return checkpoint.read_text()
+    except UnicodeDecodeError as error:
+        raise BackupFailed(f"{checkpoint} is no checkpoint: it is not text.") from error
 
 
 def _command(line: str, whole: Mapping[str, str]) -> str:

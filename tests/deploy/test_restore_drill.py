@@ -204,3 +204,33 @@ def test_without_a_checkpoint_nothing_is_called_a_backup(history: Cast, tmp_path
     assert done.returncode == 1
     assert "no copy of the checkpoint" in done.stderr
     assert not list((tmp_path / "backups").glob("*.dump"))
+
+
+def test_what_a_backup_is_not_told_or_cannot_make_is_said_in_a_sentence(history: Cast, tmp_path: Path) -> None:
+    there = tmp_path / "a-file"
+    there.touch()
+    whole = told()
+    for given, folder, says in (
+        (whole, there, f"The folder {there} can't be made: File exists."),
+        ({**whole, "AUDIT_OUTSIDE_PATH": ""}, tmp_path / "b", "Which log? Give AUDIT_OUTSIDE_PATH"),
+        (
+            {**whole, "DATABASE_URL": "", "DATABASE_OWNER_URL": ""},
+            tmp_path / "b",
+            "Which database? Give DATABASE_OWNER",
+        ),
+    ):
+        done = run("backup", folder, given=given)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"countersign: {says}"), done.stderr
+
+
+def test_a_dump_in_the_place_of_its_checkpoint_is_noticed(history: Cast, tmp_path: Path) -> None:
+    dump, checkpoint = backup(tmp_path)
+    assert f"{dump} is no checkpoint" in failed("--dump", checkpoint, "--checkpoint", dump)
+
+
+@pytest.mark.parametrize("name", ["--dump", "--checkpoint"])
+def test_a_name_that_is_empty_is_not_taken_for_none(name: str) -> None:
+    done = run("restore_drill", name, "")
+    assert done.returncode == 2
+    assert "name files" in done.stderr
