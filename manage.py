@@ -10,20 +10,22 @@ import os
 import sys
 from pathlib import Path
 
-from config.embedded.environment import join_running
+from config.embedded.environment import how_to_give, join_running
+
+EMBEDDED = Path(__file__).resolve().parent / "var" / "embedded"
 
 
 def main() -> None:
     """Set the role and the settings, and hand over to Django."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    join_running(Path(__file__).resolve().parent / "var" / "embedded", sys.argv[1] if len(sys.argv) > 1 else "")
+    join_running(EMBEDDED, sys.argv[1] if len(sys.argv) > 1 else "")
     from django.core.management import execute_from_command_line
     from environs.exceptions import EnvError
 
     try:
         execute_from_command_line(sys.argv)
     except EnvError as error:  # 2 and no trace: what could not even begin has found nothing out
-        print(f"countersign: {error}. Give it, or run `make up` here and try again.", file=sys.stderr)  # noqa: T201
+        print(f"countersign: {error}. {how_to_give(EMBEDDED)}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
 
 

@@ -11,6 +11,11 @@ from agents.models import Credential
 from agents.stops import OPERATOR
 
 
+def _name(credential: Credential) -> str:
+    holder = credential.agent or credential.executor
+    return holder.slug if holder is not None else credential.holder.id
+
+
 class Command(BaseCommand):
     """Calls the verb; a key that is not known, or was revoked before, is an error."""
 
@@ -28,4 +33,4 @@ class Command(BaseCommand):
         if credential is None:
             raise CommandError("No key in use has that id.")
         registration.revoke_credential(by=OPERATOR, credential=credential)
-        self.stdout.write(f"Revoked: a key of {credential.holder.kind} {credential.holder.id}. Its next call is 401.")
+        self.stdout.write(f"Revoked: a key of {credential.holder.kind} {_name(credential)}. Its next call is 401.")
