@@ -64,7 +64,7 @@ lock: install-dev ## compile the hash-locked requirements anew from pyproject.to
 install:
 	@$(call bare-python,requirements.txt)
 
-install-dev:
+install-dev: ## the development environment: what tests, linters and benchmarks need
 	@$(call bare-python,requirements-dev.txt)
 
 help: ## this list
