@@ -41,8 +41,7 @@ def told(cast: Cast, settings: Any) -> Webhook:
     return webhook
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 360, 320])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark"), (320, "light")])
 def test_axe_finds_nothing_and_nothing_scrolls_sideways(
     cast: Cast, browse: Browse, told: Webhook, scheme: str, width: int
 ) -> None:

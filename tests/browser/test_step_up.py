@@ -177,8 +177,7 @@ def test_a_passkey_is_added_confirms_an_approval_and_signs_in(cast: Cast, browse
     expect(page.get_by_text("My laptop").first).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 320])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (320, "dark")])
 def test_axe_finds_nothing_on_the_pages_of_second_factors_and_of_the_detour(
     cast: Cast, browse: Browse, scheme: str, width: int
 ) -> None:
