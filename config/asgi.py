@@ -66,11 +66,9 @@ class InOneThread(ASGIHandler):
         return response
 
 
-application = Lifespan(
-    BodyLimit(
-        Waits(Measured(InOneThread())),
-        api_limit=settings.API_BODY_LIMIT_BYTES,
-        page_limit=settings.PAGE_BODY_LIMIT_BYTES,
-        seconds=settings.BODY_SECONDS,
-    )
+application = BodyLimit(
+    Lifespan(Waits(Measured(InOneThread()))),
+    api_limit=settings.API_BODY_LIMIT_BYTES,
+    page_limit=settings.PAGE_BODY_LIMIT_BYTES,
+    seconds=settings.BODY_SECONDS,
 )

@@ -93,14 +93,18 @@ def _declared(scope: Scope, length: int) -> Scope:
 def _replay(body: bytes, receive: Receive) -> Receive:
     given = False
 
-    async def again() -> Message:
+    def again() -> Awaitable[Message]:  # no coroutine around the server's own, which who waits would keep
         nonlocal given
         if given:
-            return await receive()
+            return receive()
         given = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        return _whole_of(body)
 
     return again
+
+
+async def _whole_of(body: bytes) -> Message:
+    return {"type": "http.request", "body": body, "more_body": False}
 
 
 async def _refuse(send: Send, status: int, said: str, document: Mapping[str, Any] | None) -> None:

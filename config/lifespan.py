@@ -3,6 +3,8 @@ anyone is served. Requests pass through."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from asgiref.sync import sync_to_async
 
 from config import collector, process
@@ -17,11 +19,13 @@ class Lifespan:
     def __init__(self, app: App) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Record and acknowledge start and stop; pass everything else on."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Record and acknowledge start and stop; pass everything else on, with no coroutine of its own around it."""
         if scope["type"] != "lifespan":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
+        return self._told(receive, send)
+
+    async def _told(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
