@@ -40,6 +40,7 @@ class Waiter(asyncio.Protocol):
         self._tail = b""
         self._transport: asyncio.Transport | None = None
         self.request_id = place.request_id
+        self.key = place.key
         self.heard: asyncio.Future[None] = loop.create_future()  # the server holds it (a stream's first event)
         self.answered_at = 0.0
         self.answer = b""  # the bytes that told of the decision

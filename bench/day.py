@@ -4,8 +4,8 @@ a pg_dump is made.
 
     python -m bench.day [--minutes 10] [--filing-rate R] [--waiting 1000] [--reviewing 2] [--json FILE]
 
-A house of `make up`. Agents are this process (raw asyncio), reviewers another: each reads the queue, opens a request,
-and sends the page's form, `--reviewing` times a second between the two of them. Most filings lapse after 5 to 30 s;
+A house of `make up`. Twenty agents are this process (raw asyncio), reviewers another: each reads the queue, opens a
+request, and sends the page's form, `--reviewing` times a second between the two of them. Most filings lapse after 5 to 30 s;
 as many as were decided take the place of those who had waited. Filing is measured from the moment it was due. The
 follower is `verify_audit_log` from outside: it keeps the published checkpoints it has seen and has the log shown to
 contain each. Without `--filing-rate` the rate is half of what 8 clients file in ten seconds just before.
@@ -46,6 +46,7 @@ KINDS = {
     "Redis": ("redis-server",),
 }
 FOLLOW_EVERY = 20.0
+AGENTS = 20  # who file and wait: none would file forty times a second
 KEPT = 10  # checkpoints that the follower holds the log to
 
 
@@ -123,6 +124,7 @@ def main() -> int:
         CONNECTIONS=str(given.waiting + 1_000), API_WAITS_PER_KEY=str(given.waiting + 100)
     ) as house:
         versions = houses.versions(houses.environment_of(house))
+        houses.join(houses.environment_of(house))
         capacity = None
         if given.filing_rate is None:
             say("calibrating: 8 clients file for 10 s")
@@ -140,7 +142,8 @@ def _day(house: House, given: argparse.Namespace, rate: float) -> tuple[Seen, di
     context = multiprocessing.get_context("spawn")
     ids: Queue[str] = context.Queue()
     out: Queue[Any] = context.Queue()
-    agents, watch = Agents(house.url, house.demo["keys"], seen, ids), Watch(house, seen, seconds)
+    agents = Agents(house.url, _hired(AGENTS), house.demo["keys"]["executor"], seen, ids)
+    watch = Watch(house, seen, seconds)
     passwords = {one["email"]: one["password"] for one in house.demo["users"]}
     reviewers = [
         context.Process(
@@ -165,7 +168,7 @@ def _day(house: House, given: argparse.Namespace, rate: float) -> tuple[Seen, di
         progress = asyncio.ensure_future(_progress(agents, seen))
         await agents.day(rate, seconds)
         for _ in reviewers:  # the loop goes on meanwhile: those who wait are still being answered
-            times, errors = await asyncio.to_thread(out.get, timeout=120)
+            times, errors = await asyncio.to_thread(out.get, timeout=300)
             for what, all_ in times.items():
                 seen.times[what] += all_
             seen.errors.update(errors)
@@ -178,18 +181,39 @@ def _day(house: House, given: argparse.Namespace, rate: float) -> tuple[Seen, di
         agents.go_home()
         return at_start
 
-    at_start = asyncio.run(run())
-    watch.stop()
+    try:
+        at_start = asyncio.run(run())
+    finally:
+        watch.stop()
     _from_the_tables(house, agents, seen)
     facts = {"waiting at the end": still[0], "memory MB (PSS)": _both(at_start, at_end), **watch.facts}
     return seen, facts
+
+
+def _hired(count: int) -> list[str]:
+    """The keys of so many agents more, beside the demo's own, of its level and owner."""
+    from django.db import connection
+
+    from agents import registration
+    from agents.models import Agent, Scope
+    from tests.support.cast import SETTING_UP
+
+    model, found = Agent.objects.get(slug="helpdesk"), []
+    for number in range(count):
+        agent = registration.register_agent(
+            by=SETTING_UP, slug=f"day-{number}", purpose=model.purpose, owner=model.owner, level=model.level
+        )
+        scopes = (Scope.FILE, Scope.READ)
+        found.append(registration.issue_credential(by=SETTING_UP, holder=agent, scopes=scopes)[1])
+    connection.close()
+    return found
 
 
 async def _progress(agents: Agents, seen: Seen) -> None:
     while True:
         await asyncio.sleep(15)
         counts = {"filed": len(seen.times["filing"]), "wait": len(agents.waiting), "answered": len(agents.answered)}
-        say(f"{counts}, {sum(seen.errors.values())} errors")
+        say(f"{counts}, errors: {dict(seen.errors.most_common(3)) or 'none'}")
 
 
 def memory(house: House) -> dict[str, float]:

@@ -10,7 +10,7 @@ import random
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.queues import Queue
 from typing import Any
@@ -37,7 +37,8 @@ class Agents:
     """Those who file, wait, and have their grants redeemed."""
 
     url: str
-    keys: Mapping[str, str]
+    keys: Sequence[str]  # of agents who may all file
+    executor: str
     seen: Seen
     decidable: Queue[str]
     waiting: dict[str, Waiter] = field(default_factory=dict)
@@ -96,31 +97,31 @@ class Agents:
         return document
 
     async def _file(self, due: float, *, measured: bool = True) -> None:
-        key = uuid.uuid4().hex
+        key, once = self.dice.choice(self.keys), uuid.uuid4().hex
         waits = len(self.waiting) + self.coming < self.wanted
-        body = json.loads(filing.body_of("people are asked", f"day/{key}"))
+        body = json.loads(filing.body_of("people are asked", f"day/{once}"))
         body["timeout_seconds"] = WAITING_SECONDS if waits else self.dice.randint(5, 30)
         self.coming += waits
         document = await self._call(
             "filing" if measured else "",
             due,
-            ("POST", "/api/v1/requests", self.keys["agent"]),
+            ("POST", "/api/v1/requests", key),
             json.dumps(body).encode(),
             expected=201,
-            once=key,
+            once=once,
         )
         self.coming -= waits
         if document is None:
             return
         if waits:
-            await self._wait(document["id"])
+            await self._wait(Place(document["id"], key))
         elif self.dice.random() < 0.2:
             await asyncio.sleep(self.dice.random() * 3)
             path = f"/api/v1/requests/{document['id']}"
-            await self._call("reading", time.monotonic(), ("GET", path, self.keys["agent"]), expected=200)
+            await self._call("reading", time.monotonic(), ("GET", path, key), expected=200)
 
-    async def _wait(self, request_id: str) -> None:
-        place = Place(request_id, self.keys["agent"])
+    async def _wait(self, place: Place) -> None:
+        request_id = place.request_id
         _, waiter = await asyncio.get_running_loop().create_connection(
             lambda: Waiter(place, self.port, polls=False, keep=True), "127.0.0.1", self.port
         )
@@ -141,12 +142,12 @@ class Agents:
 
     async def _redeem(self, waiter: Waiter) -> None:
         path = f"/api/v1/requests/{waiter.request_id}"
-        document = await self._call("reading", time.monotonic(), ("GET", path, self.keys["agent"]), expected=200)
+        document = await self._call("reading", time.monotonic(), ("GET", path, waiter.key), expected=200)
         if document is None or document["grant"] is None:
             self.seen.errors["an approval without a grant"] += 1
             return
         body = json.dumps({"grant": document["grant"], "parameters": document["parameters"]}).encode()
-        redeem = ("POST", "/api/v1/grants/redeem", self.keys["executor"])
+        redeem = ("POST", "/api/v1/grants/redeem", self.executor)
         await self._call("redeeming", time.monotonic(), redeem, body, expected=200)
 
     def go_home(self) -> None:

@@ -78,7 +78,7 @@ def test_agents_wait_reviewers_decide_and_grants_are_redeemed(server: Server, ca
     context = multiprocessing.get_context("spawn")
     ids, out = context.Queue(), context.Queue()
     seen = Seen()
-    agents = Agents(server.url, cast.keys, seen, ids)
+    agents = Agents(server.url, [cast.keys["agent"]], cast.keys["executor"], seen, ids)
 
     async def day() -> None:
         await agents.fill(6)
