@@ -5,8 +5,8 @@ a pg_dump is made.
     python -m bench.day [--minutes 10] [--filing-rate R] [--waiting 1000] [--reviewing 2] [--json FILE]
 
 A house of `make up`. Twenty agents are this process (raw asyncio), reviewers another: each reads the queue, opens a
-request, and sends the page's form, `--reviewing` times a second between the two of them. Most filings lapse after 5 to 30 s;
-as many as were decided take the place of those who had waited. Filing is measured from the moment it was due. The
+request, and sends the page's form, `--reviewing` times a second between the two of them. Most filings lapse after 5 to
+30 s; as many as were decided take the place of those who had waited. Filing is measured from the moment it was due. The
 follower is `verify_audit_log` from outside: it keeps the published checkpoints it has seen and has the log shown to
 contain each. Without `--filing-rate` the rate is half of what 8 clients file in ten seconds just before.
 """
