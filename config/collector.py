@@ -11,9 +11,9 @@ import gc
 from django.urls import get_resolver
 
 #: Objects made and not let go of before the young are looked at (3 to 5 ms); how often those are before the older ones,
-#: and how often these before all. A request leaves 150 to 200 in cycles, so this is 10 requests, 100, and 250,000;
+#: and how often these before all. A request leaves 150 to 200 in cycles, so this is 10 requests, 100, and 10,000;
 #: whatever is in no cycle goes at once, as ever.
-THRESHOLDS = (2_000, 10, 2_500)
+THRESHOLDS = (2_000, 10, 100)
 
 
 def settle() -> None:
