@@ -150,7 +150,11 @@ def test_what_policy_allows_is_blocked_while_no_key_can_sign_and_somebody_is_tol
     with override_settings(GRANT_KEY_PATH=str(key)), capture_logs() as logs:
         request = file_request(cast, "docs.read")
     assert (request.status, request.retry) == ("blocked", "later")
-    assert [(log["event"], log["cause"]) for log in logs] == [("policy.alarm", "signing-key-unreadable")]
+    why = "The grant key grant.pem is not an Ed25519 key in PEM, without a password."
+    assert [(log["event"], log.get("cause") or log["why"]) for log in logs] == [
+        ("grants.cannot_sign", why),
+        ("policy.alarm", "signing-key-unreadable"),
+    ]
 
 
 # ---- the database's own promises, met as refusals
