@@ -14,6 +14,7 @@ from agents.problems import Problem
 from agents.redis_link import Away, link
 from approvals import grants, queries
 from audit import health
+from audit.entries import EvidenceUnavailable
 from config.errors import problem
 
 log = structlog.get_logger(__name__)
@@ -53,7 +54,7 @@ def signing() -> list[str]:
     """`signing` where no approval could be signed at this moment, by the keys that this process reads."""
     try:
         grants.assert_can_sign(queries.clock())
-    except grants.CannotSign:
+    except (grants.CannotSign, EvidenceUnavailable):  # the latter: a key on disk that can't be made known
         return ["signing"]
     return []
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.conf import settings
 
 from config.embedded.environment import without_password
@@ -65,6 +67,18 @@ def test_that_no_grant_can_be_signed_is_named_measured_and_logged_with_its_cause
         log = server.said()
     assert "grants.cannot_sign" in log
     assert "The grant key a-note.pem is not an Ed25519 key in PEM" in log
+
+
+def test_a_key_that_cannot_be_made_known_signs_nothing(cast: Cast, tmp_path: Path) -> None:
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "new.pem").write_bytes(pem)
+    with web(GRANT_KEY_PATH=str(tmp_path)) as server, sealing.running(), services.connection("owner") as owner:
+        owner.execute("REVOKE INSERT ON audit_pending FROM countersign_app")
+        try:
+            assert get(server, "/readyz").json() == {"degraded": ["signing"]}
+        finally:
+            owner.execute("GRANT INSERT ON audit_pending TO countersign_app")
+        assert get(server, "/readyz").json() == {"degraded": []}
 
 
 def test_without_its_database_a_node_is_up_and_not_ready(cast: Cast) -> None:
