@@ -10,7 +10,7 @@ import json
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ STEP = timedelta(minutes=5)
 LIFETIME = timedelta(minutes=10)
 LEEWAY = timedelta(seconds=30)
 PUBLISH_AHEAD = timedelta(hours=24)
+#: For who asks whether anything can be signed from now on: a key that is retired stays so, no clock need be asked.
+LATER = datetime.max.replace(tzinfo=UTC)
 KEEP_RETIRED = timedelta(hours=25)  # a yes holds 24 h at most
 TYPE = "grant+jwt"
 ALGORITHM = "EdDSA"

@@ -148,22 +148,16 @@ def publish(root: Path, whole: Mapping[str, str], given: Mapping[str, str]) -> P
     return root / _RECORD
 
 
-def how_to_give(root: Path) -> str:
-    """What to do about a setting that a command misses: what `make up` was given by its own environment is not in its
-    record, secrets among them."""
-    if (root / _RECORD).exists():
-        return "The `make up` that runs here was given it: give it to this command too."
-    return "Give it, or run `make up` here and try again."
-
-
-def join_running(root: Path, command: str) -> None:
-    """Set a command's role; where no DATABASE_URL is given, take the environment of a running `make up`."""
+def join_running(root: Path, command: str) -> bool:
+    """Set a command's role; where no DATABASE_URL is given, take the environment of a running `make up` and return
+    True. What that was given by its own environment is not in its record."""
     record = root / _RECORD
     if os.environ.get("DATABASE_URL") or not record.exists():
         os.environ["COUNTERSIGN_ROLE"] = COMMAND_ROLES.get(command, "app")
-        return
+        return False
     whole = {**json.loads(record.read_text()), **os.environ}
     told = for_command(command, whole)
     for variable in {*os.environ} - {*told}:
         del os.environ[variable]
     os.environ |= told
+    return True

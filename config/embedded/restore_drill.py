@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -52,17 +52,15 @@ class Report:
 def main(arguments: list[str]) -> int:
     """0 and a table where the backup holds, else 1 after a sentence that says what does not."""
     parser = ArgumentParser(prog="make restore-drill", description=__doc__)
-    parser.add_argument("--dump", help="a backup there is (pg_dump's custom format); else one is made now")
-    parser.add_argument("--checkpoint", help="the checkpoint it must contain; else AUDIT_OUTSIDE_PATH's")
+    parser.add_argument("--dump", type=_file, help="a backup there is (pg_dump's custom format); else one is made now")
+    parser.add_argument("--checkpoint", type=_file, help="the checkpoint it must contain; else AUDIT_OUTSIDE_PATH's")
     given = parser.parse_args(arguments)
-    if "" in (given.dump, given.checkpoint):  # a timer whose variable was empty would try another backup than it means
-        parser.error("DUMP and CHECKPOINT name files; leave them out to try a backup made now")
     environment.join_running(ROOT / "var" / "embedded", "migrate")
     report = Report()
     places.discard_abandoned(_FOLDERS)
     root = Path(tempfile.mkdtemp(prefix=_FOLDERS.rstrip("*")))  # TMPDIR says where: it holds dump and copy
     try:
-        drill(root, os.environ, report, dump=_file(given.dump), checkpoint=_file(given.checkpoint))
+        drill(root, os.environ, report, dump=given.dump, checkpoint=given.checkpoint)
     except (BackupFailed, CannotStart, BadNote, OSError, psycopg.Error) as error:
         if report.lines:
             print(report)
@@ -75,8 +73,10 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _file(given: str | None) -> Path | None:
-    return Path(given) if given is not None else None
+def _file(name: str) -> Path:
+    if not name:  # a timer whose variable was empty would try another backup than it means
+        raise ArgumentTypeError("it is empty; name a file, or leave it out to try a backup made now")
+    return Path(name)
 
 
 def drill(root: Path, told: Mapping[str, str], report: Report, *, dump: Path | None, checkpoint: Path | None) -> None:

@@ -261,4 +261,4 @@ def test_a_scrape_asks_the_database_the_same_few_questions_however_many_wait(cas
         file_request(cast)
     with CaptureQueriesContext(connection) as more:
         scrape()
-    assert len(few) == len(more) <= 12
+    assert len(few) == len(more) <= 10

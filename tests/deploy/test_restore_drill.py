@@ -233,4 +233,4 @@ def test_a_dump_in_the_place_of_its_checkpoint_is_noticed(history: Cast, tmp_pat
 def test_a_name_that_is_empty_is_not_taken_for_none(name: str) -> None:
     done = run("restore_drill", name, "")
     assert done.returncode == 2
-    assert "name files" in done.stderr
+    assert "it is empty; name a file" in done.stderr

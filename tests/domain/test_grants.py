@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.test import override_settings
 from joserfc import jws
@@ -235,6 +237,17 @@ class TestRetiring:
     def test_a_key_that_is_not_known_is_not_retired(self, folder: Path) -> None:
         assert grants.retire("unheard-of", by=BY) is False
         assert entries(EntryType.CONFIGURATION_CHANGED) == []
+
+    def test_the_command_says_when_nothing_is_left_that_signs(self, folder: Path) -> None:
+        first, second = (put_key(folder / name) for name in ("a.pem", "b.pem"))
+        grants.publish_keys()
+        said = []
+        for kid in (first, second):
+            warning = io.StringIO()
+            call_command("retire_grant_key", kid, stdout=io.StringIO(), stderr=warning)
+            said.append(warning.getvalue())
+        assert said[0] == ""
+        assert said[1].startswith("NOTHING CAN BE APPROVED NOW: Every grant key on disk was retired.")
 
     def test_where_every_key_was_retired_nothing_is_signed(self, granted: Request) -> None:
         now = queries.clock()
