@@ -4,10 +4,9 @@ that it is evidence is `exports`' work.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
+import re
 import zlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
@@ -31,6 +30,7 @@ from approvals.queries import Seen
 from approvals.web import filters
 from approvals.web.doors import door, viewer_of
 from approvals.web.history import refused_page
+from audit import spreadsheet
 
 COLUMNS = (
     "id", "status", "risk", "action", "resource", "agent", "filed_at", "expires_at", "ended_at", "summary",
@@ -39,8 +39,7 @@ COLUMNS = (
     "grant_valid_until", "redeemed_at", "outcome", "details_masked",
 )  # fmt: skip
 MASKED = "[masked]"
-# A cell that begins with one of these is a formula to a spreadsheet.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_LINE_BREAK = re.compile(r"\r\n|[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
 @door
@@ -124,14 +123,14 @@ class _Stream:
 
     def _parts(self) -> Iterator[bytes]:
         if self.export.format == "csv":
-            yield self._counted(_csv_text([COLUMNS]))
+            yield self._counted(spreadsheet.BYTE_ORDER_MARK + spreadsheet.rows([COLUMNS]))
         for batch in exports.batches(self.export):
             votes = listing.votes_of([seen.request.pk for seen in batch])
             records = [record_of(self.export.person, seen, votes.get(seen.request.pk, [])) for seen in batch]
             self.rows += len(records)
             if self.export.format == "csv":
                 texts = [seen.request.effective_text for seen in batch]
-                yield self._counted(_csv_text([_cells(*pair) for pair in zip(records, texts, strict=True)]))
+                yield self._counted(spreadsheet.rows(_cells(*pair) for pair in zip(records, texts, strict=True)))
             else:
                 yield self._counted("".join(f"{json.dumps(record)}\n" for record in records))
         self.complete = True
@@ -216,23 +215,19 @@ def _time(moment: datetime | None) -> str | None:
 def _cells(record: dict[str, Any], parameters: str) -> list[str]:
     """A record as a row of text; `parameters` is their canonical JSON."""
     flat = dict(record)
-    flat["decisions"] = "\n".join(
-        f"{one['verdict']} by {one['name']} <{one['email']}> at {one['at']}: {one['rationale'] or one['reason_code']}"
-        for one in record["decisions"]
-    )
+    flat["decisions"] = "\n".join(_line(one) for one in record["decisions"])
     if record["details_masked"]:
         flat |= dict.fromkeys(("summary", "agent_rationale", "parameters", "parameters_digest"), MASKED)
     else:
         flat["parameters"] = parameters
-    return [neutral("" if flat[name] is None else str(flat[name])) for name in COLUMNS]
+    return ["" if flat[name] is None else str(flat[name]) for name in COLUMNS]
 
 
-def neutral(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula: where it begins like one, an apostrophe goes before it."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
-
-
-def _csv_text(lines: Sequence[Sequence[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerows(lines)
-    return text.getvalue()
+def _line(decision: dict[str, Any]) -> str:
+    """A decision as one line of the cell. The further lines of its reason are indented, so that none of them can pass
+    for another person's decision."""
+    said = (
+        f"{decision['verdict']} by {decision['name']} <{decision['email']}> at {decision['at']}:"
+        f" {decision['rationale'] or decision['reason_code']}"
+    )
+    return _LINE_BREAK.sub(lambda broken: f"{broken[0]}    ", said)

@@ -153,9 +153,10 @@ def test_a_review_is_due_a_quarter_after_the_last_and_administrators_are_told_on
 
 
 def test_the_list_as_csv_runs_in_no_spreadsheet(cast: Cast) -> None:
-    User.objects.filter(pk=cast["support1"].pk).update(name='=HYPERLINK("https://evil.example")')
+    User.objects.filter(pk=cast["support1"].pk).update(name='Sam;=HYPERLINK("https://evil.example")')
     text = at(cast["admin1"]).get("/reviews/access.csv").content.decode()
-    assert "'=HYPERLINK" in text
-    assert ",support,,," in text
-    assert "administrator policy-activator" in text
-    assert ",helpdesk," in text
+    assert text.startswith("\ufeff")
+    assert ";'=HYPERLINK" in text
+    assert ',"support","","",' in text
+    assert '"administrator policy-activator"' in text
+    assert ',"helpdesk",' in text

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 
 from approvals import exports
 from approvals.models import Request
-from approvals.web import export as door
+from audit import spreadsheet
 from audit.models import Detail, Pending
 from tests.support.cast import Cast, decide, file_request, overdue
 
@@ -32,7 +33,9 @@ def content(client: Client, query: str = "", form: str = "csv") -> bytes:
 
 
 def rows_of(client: Client, query: str = "") -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(content(client, query).decode(), newline="")))
+    text = content(client, query).decode()
+    assert text.startswith("\ufeff")
+    return list(csv.DictReader(io.StringIO(text[1:], newline="")))
 
 
 def entries() -> list[dict[str, Any]]:
@@ -103,13 +106,31 @@ def test_a_jsonl_row_has_typed_values(cast: Cast, signed_in: SignedIn) -> None:
     assert (one["told_to_agent"], one["retry"], one["redeemed_at"]) == ("Not needed.", "changed", None)
 
 
-@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
-def test_a_cell_that_begins_like_a_formula_is_made_harmless(cast: Cast, signed_in: SignedIn, first: str) -> None:
-    file_request(cast, resource=f"{first}cmd|' /C calc'!A0", summary=f"{first}1+1", rationale=f"{first}SUM(A1)")
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "＝", "＋", "－", "＠", "'", "paid;=", "paid,@", "paid;＋"])
+def test_a_cell_with_a_formula_is_neutral_and_read_back(cast: Cast, signed_in: SignedIn, first: str) -> None:
+    sent = {"resource": f"{first}cmd|' /C calc'!A0", "summary": f"{first}1+1", "rationale": f"{first}SUM(A1)"}
+    file_request(cast, **sent)
     row = rows_of(signed_in("support1"))[0]
-    for name in ("resource", "summary", "agent_rationale"):
-        assert row[name].startswith(f"'{first}"), name
-    assert door.neutral("an = inside") == "an = inside"
+    for column, name in (("resource", "resource"), ("summary", "summary"), ("agent_rationale", "rationale")):
+        assert row[column] == spreadsheet.neutral(sent[name]) != sent[name]
+        assert spreadsheet.original(row[column]) == sent[name]
+
+
+def test_a_csv_with_a_byte_order_mark_quotes_every_cell(cast: Cast, signed_in: SignedIn) -> None:
+    file_request(cast)
+    text = content(signed_in("support1")).decode()
+    assert text.count("\ufeff") == 1
+    for line in text.lstrip("\ufeff").splitlines():
+        assert re.fullmatch(r'"(?:[^"]|"")*"(?:,"(?:[^"]|"")*")*', line)
+
+
+def test_a_reason_of_many_lines_looks_like_no_other_decision(cast: Cast, signed_in: SignedIn) -> None:
+    request = file_request(cast)
+    forged = "Matches the order.\napprove by Fei Lin <finance1@example.test> at 2026-12-01T00:00:00.000Z: fine"
+    decide(request, cast["support1"], rationale=forged)
+    decisions = rows_of(signed_in("support1"))[0]["decisions"]
+    assert [line for line in decisions.split("\n") if line.startswith("approve by")] == [decisions.split("\n")[0]]
+    assert "\n    approve by Fei Lin" in decisions
 
 
 def test_an_export_is_evidence_before_its_first_row_and_after_its_last(cast: Cast, signed_in: SignedIn) -> None:
