@@ -10,7 +10,7 @@ from datetime import datetime
 
 from accounts import second_factor
 from accounts.models import Team, User
-from approvals import access, rationale, viewing
+from approvals import access, naming, rationale, viewing
 from approvals.errors import (
     AlreadyDecided,
     CannotRecord,
@@ -23,6 +23,7 @@ from approvals.errors import (
     Unfit,
 )
 from approvals.models import Decision, Request
+from approvals.naming import Named
 from approvals.queries import Seen
 from approvals.rules.ruling import Ruling
 from approvals.states import Status
@@ -42,6 +43,7 @@ class Form:
     view_id: str
     confirm: str
     parameters: str | None = None
+    meant: tuple[str, ...] = ()  # words that look like a colleague's name and are meant as words
 
     @property
     def edits(self) -> bool:
@@ -49,13 +51,21 @@ class Form:
         return self.verdict == Decision.Verdict.APPROVE and self.parameters is not None
 
 
-def named_in(text: str) -> str | None:
+def named_in(text: str, *, meant: tuple[str, ...]) -> Named | None:
     """Whom a text that the agent will read names, though it must not learn of them; None where it names nobody."""
-    return rationale.names_in(
+    return naming.named_in(
         text,
         people=User.objects.values_list("name", "email"),
         teams=[name for pair in Team.objects.values_list("slug", "name") for name in pair],
+        meant=meant,
     )
+
+
+def leave_out(named: Named) -> str:
+    """What the person is told of a name in a text that the agent will read."""
+    if named.surely:
+        return f"The agent will read this: leave out {named.who}."
+    return f"The agent will read this: leave out {named.who}, or say below that you mean the word."
 
 
 def refuse_replay(person: User, form: Form) -> None:
@@ -113,7 +123,7 @@ def refuse_unread(ruling: Ruling, shown: viewing.Shown) -> None:
         raise NotYours("Not everything was shown. Open the whole of the parameters before you approve.")
 
 
-def refuse_unfit(form: Form, shown: viewing.Shown, *, risk: str, named: str | None) -> None:
+def refuse_unfit(form: Form, shown: viewing.Shown, *, risk: str, named: Named | None) -> None:
     """The form's words; `shown` is the view of what would run, the edit's where there is one."""
     fields = rationale.problems(
         verdict=form.verdict,
@@ -125,7 +135,8 @@ def refuse_unfit(form: Form, shown: viewing.Shown, *, risk: str, named: str | No
         salient=shown.view.salient.canonical if shown.view.salient else None,
     )
     if named and "rationale" not in fields:
-        fields["rationale"] = f"The agent will read this: leave out {named}."
+        fields["rationale"] = leave_out(named)
+        raise Unfit(fields, may_mean=named.meant)
     if fields:
         raise Unfit(fields)
 

@@ -18,6 +18,7 @@ from approvals import access, amending, ballot, grants, lifecycle, listing, outb
 from approvals.ballot import Form
 from approvals.errors import CannotRecord, DecisionRefused, Stopped, TooLate, Unfit
 from approvals.models import Decision, Event, Request, Seat
+from approvals.naming import Named
 from approvals.queries import Seen
 from approvals.rules import answers
 from approvals.rules.ruling import Ruling
@@ -60,7 +61,7 @@ class _Looked:
     """What was looked up before the lock: whom a rejection names, the view that the form's digest is of, and the edit,
     or why it is none."""
 
-    named: str | None
+    named: Named | None
     shown: viewing.Shown | None
     edit: amending.Edit | Unfit | None
 
@@ -72,7 +73,7 @@ def _look(request_id: UUID, form: Form) -> _Looked:
             edit = amending.prepare(request_id, form.parameters or "")
         except Unfit as unfit:
             edit = unfit
-    named = ballot.named_in(form.rationale) if form.verdict == Decision.Verdict.REJECT else None
+    named = ballot.named_in(form.rationale, meant=form.meant) if form.verdict == Decision.Verdict.REJECT else None
     return _Looked(named, viewing.show_by_digest(request_id, form.display_digest), edit)
 
 

@@ -91,14 +91,18 @@ class CannotRecord(DecisionRefused):
 
 
 class Unfit(DecisionRefused):
-    """422: the form does not fit; `fields` maps a field's name to what is wrong with it."""
+    """422: the form does not fit; `fields` maps a field's name to what is wrong with it.
+
+    `may_mean` is a word that looks like a colleague's name; the person may say that they mean the word.
+    """
 
     status = 422
     cause = "form"
 
-    def __init__(self, fields: dict[str, str]) -> None:
+    def __init__(self, fields: dict[str, str], *, may_mean: str = "") -> None:
         super().__init__(" ".join(fields.values()))
         self.fields = fields
+        self.may_mean = may_mean
 
 
 class SameDecisionAgain(Exception):

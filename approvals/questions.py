@@ -16,6 +16,7 @@ from agents.problems import Problem
 from approvals import access, ballot, lifecycle, queries
 from approvals.errors import CannotAsk, DecisionRefused, NotYours, Unfit
 from approvals.models import Question, Request
+from approvals.naming import Named
 from approvals.queries import Seen
 from approvals.transactions import verb
 from audit import refusals
@@ -26,18 +27,20 @@ TEXT_AT_MOST = 2_000
 QUESTIONS_AT_MOST = 10  # of one request: an agent must not be kept talking until the deadline
 
 
-def ask(*, person: User, request_id: UUID, text: str, auth: Authentication) -> Question:
+def ask(*, person: User, request_id: UUID, text: str, meant: tuple[str, ...] = (), auth: Authentication) -> Question:
     """Ask the agent; one question at a time, and `QUESTIONS_AT_MOST` of a request in all.
+
+    `meant` holds words that look like a colleague's name and are meant as words.
 
     Raises `DecisionRefused`: 403 where deciding this is not the person's to do, 409 where it has ended or cannot be
     asked now, 410 after the deadline, 422 where the text does not fit (`Unfit`, field `text`).
     """
-    named = ballot.named_in(text)  # reads every name: before the lock
+    named = ballot.named_in(text, meant=meant)  # reads every name: before the lock
     return _ask(person=person, request_id=request_id, text=text.strip(), named=named, auth=auth)
 
 
 @verb
-def _ask(*, person: User, request_id: UUID, text: str, named: str | None, auth: Authentication) -> Question:
+def _ask(*, person: User, request_id: UUID, text: str, named: Named | None, auth: Authentication) -> Question:
     acting.hold_active(person)
     request, now = queries.locked(request_id)
     try:
@@ -103,13 +106,13 @@ def _refuse_too_many(request: Request) -> None:
         raise CannotAsk(f"{QUESTIONS_AT_MOST} questions were asked about this request; decide by what is there.")
 
 
-def _refuse_unfit(text: str, named: str | None) -> None:
+def _refuse_unfit(text: str, named: Named | None) -> None:
     if not text:
         raise Unfit({"text": "Write a question."})
     if len(text) > TEXT_AT_MOST:
         raise Unfit({"text": f"At most {TEXT_AT_MOST:,} characters."})
     if named:
-        raise Unfit({"text": f"The agent will read this: leave out {named}."})
+        raise Unfit({"text": ballot.leave_out(named)}, may_mean=named.meant)
 
 
 def _refusal(person: User, request: Request, refused: DecisionRefused) -> Callable[[], Any] | None:

@@ -1,4 +1,4 @@
-"""What a decision's words must be, by verdict and risk, and what a rejection must not name. Pure.
+"""What a decision's words must be, by verdict and risk. Pure; whom a text names is found by `naming`.
 
 It measures the form alone; whether the person may decide is the gate's question.
 """
@@ -6,8 +6,6 @@ It measures the form alone; whether the person may decide is the gate's question
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Collection, Iterable
 
 from approvals.display.digest import confirms
 
@@ -27,8 +25,6 @@ REJECT_CODES = {
 SENTENCE_CHARACTERS = 15
 SENTENCE_WORDS = 3
 RATIONALE_AT_MOST = 4_000
-
-_SLOT = re.compile(r"\{\{?[\w .-]+\}?\}|\[[A-Za-z_ .-]+\]|<[A-Za-z_ .-]{3,}>|_{3,}")
 
 
 def problems(
@@ -50,8 +46,6 @@ def problems(
         )
     elif reason_code and reason_code not in codes:
         found["reason_code"] = "This code does not belong to that verdict."
-    elif _SLOT.search(text):
-        found["rationale"] = f"Fill the slot {_SLOT.search(text)[0]} of the template."  # type: ignore[index]  # just matched
     elif verdict == "reject":
         if not text:
             found["rationale"] = "Say why: the agent is told, and that is what makes the denial teach."
@@ -72,25 +66,3 @@ def is_sentence(text: str) -> bool:
     """At least 15 characters and 3 different words."""
     words = {word.casefold() for word in re.findall(r"\w+", text)}
     return len(text) >= SENTENCE_CHARACTERS and len(words) >= SENTENCE_WORDS
-
-
-def _plain(text: str) -> str:
-    """For comparing: compatibility forms folded, invisible characters gone, case and runs of space ignored."""
-    folded = unicodedata.normalize("NFKC", text)
-    shown = "".join(c for c in folded if unicodedata.category(c) not in ("Cf", "Cc") or c.isspace())
-    return " ".join(shown.casefold().split())
-
-
-def names_in(rationale: str, *, people: Iterable[tuple[str, str]], teams: Collection[str]) -> str | None:
-    """What a rejection names that the agent must not learn: a person's full name or e-mail address (`people` as
-    (name, address)), or a team's name beside the word 'team'. None where it names nobody."""
-    text = _plain(rationale)
-    for name, address in people:
-        for one in (name, address):
-            if one and re.search(rf"(?<!\w){re.escape(_plain(one))}(?!\w)", text):
-                return one
-    for team in teams:
-        bare = re.escape(_plain(team))
-        if re.search(rf"(?<!\w)(?:team\W+{bare}|{bare}\W+team)(?!\w)", text):
-            return team
-    return None

@@ -15,6 +15,7 @@ from accounts.sign_in import authentication_of
 from approvals import access, questions
 from approvals.errors import DecisionRefused, Unfit
 from approvals.web import drafts, request_page, rows
+from approvals.web.decide import means, meant_words
 from approvals.web.doors import RETRY_AFTER_SECONDS, door, milliseconds, person_of, viewer_of
 from approvals.web.request import session_key
 from approvals.web.request_page import Asked
@@ -30,15 +31,17 @@ def ask(request: HttpRequest, request_id: UUID) -> HttpResponse:
     person = viewer_of(request)
     seen = access.request_to_see(person, request_id)
     text = request.POST.get("text", "").replace("\x00", "").replace("\r\n", "\n").encode("utf-8", "replace").decode()
+    meant = meant_words(request)
     try:
         questions.ask(
             person=person_of(request),
             request_id=request_id,
             text=text,
+            meant=meant,
             auth=authentication_of(request, now=seen.now),
         )
     except Unfit as unfit:
-        return _refused(request, request_id, unfit.status, unfit.fields["text"], text)
+        return _refused(request, request_id, unfit.status, unfit.fields["text"], text, means(meant, unfit))
     except DecisionRefused as refused:
         return _refused(request, request_id, refused.status, str(refused), text)
     except EvidenceUnavailable:
@@ -47,13 +50,21 @@ def ask(request: HttpRequest, request_id: UUID) -> HttpResponse:
     return HttpResponseRedirect(f"{rows.url_of(request_id)}#questions", status=303)
 
 
-def _refused(request: HttpRequest, request_id: UUID, status: int, sentence: str, text: str) -> HttpResponse:
+def _refused(
+    request: HttpRequest,
+    request_id: UUID,
+    status: int,
+    sentence: str,
+    text: str,
+    means: tuple[tuple[str, bool], ...] = (),
+) -> HttpResponse:
     person = viewer_of(request)
     seen = access.request_to_see(person, request_id)
     asked = Asked(
         values=drafts.kept(request, seen.request),
         auth=authentication_of(request, now=seen.now),
         question=(text[:TYPED_AT_MOST], sentence),
+        means=means,
     )
     page = request_page.build(person, seen, session_key=session_key(request), asked=asked)
     context = {"page": page, "now": seen.now, "now_ms": milliseconds(seen.now)}

@@ -30,7 +30,14 @@ def events(seen: Seen, asked: Sequence[Question]) -> list[Event]:
 
 
 def questions(
-    seen: Seen, asked: Sequence[Question], *, may_ask: bool, masked: bool, typed: str = "", error: str = ""
+    seen: Seen,
+    asked: Sequence[Question],
+    *,
+    may_ask: bool,
+    masked: bool,
+    typed: str = "",
+    error: str = "",
+    means: Sequence[tuple[str, bool]] = (),
 ) -> Questions:
     """The questions so far, oldest first, and whether this reader may put another now."""
 
@@ -52,4 +59,5 @@ def questions(
         ask_url=reverse("ask", args=[seen.request.pk]) if may_ask and free and seen.status is Status.PENDING else "",
         typed=typed,
         error=error,
+        means=means,
     )

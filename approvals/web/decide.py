@@ -33,6 +33,7 @@ from audit.entries import EvidenceUnavailable
 
 TYPED = ("rationale", "note", "reason_code", "confirm", "parameters")
 KEPT = ("verdict", "rationale", "note", "parameters")
+MEANT_AT_MOST = 20  # words
 FIELD_AT_MOST = 300_000  # characters of one field that are given back; nothing that fits is as long
 
 
@@ -91,7 +92,18 @@ def _posted(request: HttpRequest) -> Form:
         view_id=field("view_id"),
         confirm=field("confirm"),
         parameters=field("parameters") if "parameters" in request.POST else None,
+        meant=meant_words(request),
     )
+
+
+def meant_words(request: HttpRequest) -> tuple[str, ...]:
+    """The words that the form says are meant as words, though they look like a colleague's name."""
+    return tuple(request.POST.getlist("means_word")[:MEANT_AT_MOST])
+
+
+def means(meant: tuple[str, ...], unfit: Unfit) -> tuple[tuple[str, bool], ...]:
+    """The words to show a box for, and whether it is ticked: those said already, and the one found now."""
+    return (*((word, True) for word in meant), *([(unfit.may_mean, False)] if unfit.may_mean else []))
 
 
 def _typed(request: HttpRequest, names: tuple[str, ...], seen: Seen) -> dict[str, str]:
@@ -134,6 +146,7 @@ def _again(request: HttpRequest, person: Viewer, request_id: UUID, form: Form, u
             whole=whole,
             values=values,
             errors=unfit.fields,
+            means=means(form.meant, unfit),
             view_id=form.view_id,
             auth=authentication_of(request, now=seen.now),
         ),

@@ -142,6 +142,7 @@ class Questions:
     ask_url: str = ""  # "" when this reader may not ask now
     typed: str = ""  # as posted, where it was not taken
     error: str = ""  # why it was not
+    means: Sequence[tuple[str, bool]] = ()  # words that look like a name, and whether "I mean the word" is ticked
 
 
 @dataclass(frozen=True)
@@ -225,6 +226,7 @@ class Decide:  # the form; None when this person cannot decide (then why_not say
         default_factory=dict
     )  # verdict, rationale, note, reason_code, confirm, parameters as posted
     errors: Mapping[str, str] = field(default_factory=dict)  # field name (or "form") → sentence, in the form's order
+    means: Sequence[tuple[str, bool]] = ()  # words that look like a name, and whether "I mean the word" is ticked
 
 
 @dataclass(frozen=True)

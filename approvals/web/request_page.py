@@ -57,6 +57,8 @@ class Asked:
     view_id: str = ""
     auth: Authentication | None = None
     question: tuple[str, str] = ("", "")
+    # words that look like a colleague's name, and whether the person says that they mean the word
+    means: tuple[tuple[str, bool], ...] = ()
 
 
 def build(person: Viewer, seen: Seen, *, session_key: str, asked: Asked | None = None) -> RequestPage:
@@ -118,6 +120,7 @@ def build(person: Viewer, seen: Seen, *, session_key: str, asked: Asked | None =
             masked=not open_to_me,
             typed=asked.question[0],
             error=asked.question[1],
+            means=asked.means if asked.question[1] else (),
         ),
         voided=amended.told(person, seen, votes, fallen, may_decide=may_decide),
         denial=_denial(person, seen) if open_to_me else None,
@@ -301,4 +304,5 @@ def _form(
         opened_at_ms=milliseconds(seen.now),
         values=asked.values,
         errors=asked.errors,
+        means=() if asked.question[1] else asked.means,
     )

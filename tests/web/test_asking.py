@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 
+from accounts.models import User
 from approvals import questions
 from approvals.models import Decision, Question, Request
 from tests.support.cast import Cast, decide, file_request, overdue, password_proof
@@ -198,3 +200,13 @@ def test_an_inactive_person_asks_nothing(cast: Cast) -> None:
     type(person).objects.filter(pk=person.pk).update(is_active=False)
     with pytest.raises(Exception, match="not active"):
         questions.ask(person=person, request_id=request.pk, text=WHY, auth=password_proof())
+
+
+def test_ask_with_a_word_that_is_a_name_asks_and_then_takes_it(cast: Cast, signed_in: SignedIn) -> None:
+    User.objects.filter(pk=cast["finance1"].pk).update(name="Will")
+    request, client = file_request(cast), signed_in("support1")
+    refused = ask(client, request, "What is the last Will?")
+    assert refused.status_code == 422
+    assert "I mean the word “will”, not a person" in said(refused)
+    url = reverse("ask", args=[request.pk])
+    assert client.post(url, {"text": "What is the last Will?", "means_word": "will"}).status_code == 303

@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from accounts.models import User
 from approvals import policies
 from approvals.models import Decision, PolicyActivation, PolicyVersion, Request
 from audit.models import Pending
@@ -82,7 +83,6 @@ def test_the_page_of_the_request_holds_one_form_with_one_rationale(cast: Cast, s
         ({"verdict": "reject", "rationale": "The finance team looks at these."}, "rationale"),
         ({"verdict": "approve", "rationale": "", "reason_code": ""}, "rationale"),
         ({"verdict": "approve", "reason_code": "wrong-amount"}, "reason_code"),
-        ({"verdict": "approve", "rationale": "Refund for [customer name] is right."}, "rationale"),
         ({"verdict": "approve", "parameters": '{"amount_cents": 1}'}, "parameters"),
     ],
 )
@@ -338,3 +338,24 @@ def test_high_risk_is_approved_only_from_the_page_that_shows_everything(
     assert "b" * 9_000 in error.content.decode()
     fields = {**fields_of(error), **TYPED, "verdict": "approve"}
     assert client.post(address(request), fields).status_code == 303
+
+
+def test_reject_with_a_word_that_is_a_name_asks_and_then_takes_it(cast: Cast, signed_in: SignedIn) -> None:
+    User.objects.filter(pk=cast["finance1"].pk).update(name="Will")
+    request, client = file_request(cast), signed_in("support1")
+    assert post(client, request, verdict="reject", rationale="This will not do.").status_code == 303
+    request = file_request(cast)
+    asked = post(client, request, verdict="reject", rationale="The last Will was better.")
+    assert asked.status_code == 422
+    assert "leave out Will, or say below that you mean the word" in said(asked)
+    assert "I mean the word “will”, not a person" in said(asked)
+    meant = post(client, request, verdict="reject", rationale="The last Will was better.", means_word="will")
+    assert meant.status_code == 303
+
+
+@pytest.mark.parametrize("text", ["担当者finance1@example.testへ", "Fina Nowakさん", "Nowak, Fina", "Fína Ńowak"])
+def test_reject_that_names_a_colleague_however_written_is_422(cast: Cast, signed_in: SignedIn, text: str) -> None:
+    request = file_request(cast)
+    refused = post(signed_in("support1"), request, verdict="reject", rationale=text, means_word="fina nowak")
+    assert refused.status_code == 422
+    assert status_of(request) == "pending"
