@@ -18,6 +18,7 @@ from approvals import policies
 from approvals.display.lines import TITLE_AT_MOST, Facts, first_filled
 from approvals.display.visible import as_text, plain_visible
 from approvals.models import Notice, Request
+from approvals.notifications.unlinked import unlinked
 
 _ORDER = {"critical": 0, "unknown": 1, "high": 2, "medium": 3}
 
@@ -56,8 +57,9 @@ def alarms_of(requests: Iterable[Request]) -> list[Line]:
 
 
 def _masked(request: Request) -> str:
-    said = _("%(action)s on %(resource)s") % {"action": request.action, "resource": request.resource}
-    return unlinked(plain_visible(said))
+    # The action is a name of the catalogue: a policy's author chose it, so its dots stay.
+    resource = unlinked(plain_visible(request.resource))
+    return _("%(action)s on %(resource)s") % {"action": plain_visible(request.action), "resource": resource}
 
 
 def link_of(request: Request) -> str:
@@ -73,11 +75,6 @@ def _title(request: Request, policy: policies.InForce | None) -> str:
         if filled:
             return unlinked(as_text(filled))
     return unlinked(plain_visible(request.action))
-
-
-def unlinked(text: str) -> str:
-    """The text so that mail and chat programs make no link of an address in it: an agent must not plant one."""
-    return text.replace("://", "[:]//").replace("www.", "www[.]")
 
 
 def risk_word(risk: str) -> str:
