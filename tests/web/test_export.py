@@ -108,7 +108,11 @@ def test_a_jsonl_row_has_typed_values(cast: Cast, signed_in: SignedIn) -> None:
 
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "＝", "＋", "－", "＠", "'", "paid;=", "paid,@", "paid;＋"])
 def test_a_cell_with_a_formula_is_neutral_and_read_back(cast: Cast, signed_in: SignedIn, first: str) -> None:
-    sent = {"resource": f"{first}cmd|' /C calc'!A0", "summary": f"{first}1+1", "rationale": f"{first}SUM(A1)"}
+    sent: dict[str, Any] = {
+        "resource": f"{first}cmd|' /C calc'!A0",
+        "summary": f"{first}1+1",
+        "rationale": f"{first}SUM(A1)",
+    }
     file_request(cast, **sent)
     row = rows_of(signed_in("support1"))[0]
     for column, name in (("resource", "resource"), ("summary", "summary"), ("agent_rationale", "rationale")):
