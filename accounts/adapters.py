@@ -8,8 +8,10 @@ import base64
 import time
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.forms import ResetPasswordForm
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.adapter import get_adapter as mfa_adapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
@@ -18,9 +20,12 @@ from cryptography.fernet import Fernet, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
+from django.contrib.sites.requests import RequestSite
 from django.http import HttpRequest
+from django.urls import reverse
 
 from accounts import second_factor
+from accounts.addresses import folded, whose
 
 
 class ClosedAdapter(DefaultAccountAdapter):
@@ -30,6 +35,24 @@ class ClosedAdapter(DefaultAccountAdapter):
         """Never."""
         return False
 
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        """Under BASE_URL: the Host header is whatever the caller sent."""
+        page = reverse("account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"})
+        return settings.BASE_URL + page.replace("UID-KEY", quote(key))
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """With our own name and address, and none of the request's."""
+        own = {"current_site": RequestSite(_Ours()), "email": email}
+        self.render_mail(template_prefix, email, own | context).send()
+
+    def format_email_subject(self, subject: str) -> str:
+        """As our other mails begin."""
+        return f"[Countersign] {subject}"
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        # allauth's counts for each Host header apart: a caller who varies its port could try for ever.
+        return folded(str(credentials.get("email", "")).strip())
+
     def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
         """The password alone is not offered to who has a second factor: a stolen session and password must not be
         enough to add a factor of the thief's own. Recovery codes still are; they are for a lost device."""
@@ -37,6 +60,24 @@ class ClosedAdapter(DefaultAccountAdapter):
         if user.is_authenticated and second_factor.has_one(user):
             return [method for method in methods if method["id"] != "reauthenticate"]
         return methods
+
+
+class _Ours:
+    """What RequestSite asks a request for."""
+
+    def get_host(self) -> str:
+        """Where people find this installation."""
+        return urlsplit(settings.BASE_URL).netloc
+
+
+class ResetPassword(ResetPasswordForm):
+    """Asking for a mailed link. The letter goes to the address that is kept, never to the one that was typed."""
+
+    def clean_email(self) -> str:
+        """The address of the active person it belongs to; for a stranger, as it was typed."""
+        typed = str(self.cleaned_data["email"])
+        self.users = list(whose(typed).filter(is_active=True))
+        return self.users[0].email if self.users else typed
 
 
 class SealingAdapter(DefaultMFAAdapter):

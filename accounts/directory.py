@@ -16,6 +16,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Lower, Now
 
+from accounts.addresses import whose
 from accounts.models import AccessLine, AccessReview, Invitation, RightsChange, Role, RoleGrant, Team, User
 from accounts.people import teams_and_roles_of
 from accounts.reviews import due
@@ -121,8 +122,8 @@ def person(person_id: UUID) -> Entry | None:
 
 
 def by_email(email: str) -> User | None:
-    """The person with this address, whatever its case."""
-    return User.objects.filter(email__iexact=email.strip()).first() if "\x00" not in email else None
+    """The person with this address."""
+    return whose(email).first()
 
 
 def role_grants(user: User) -> list[RoleGrant]:

@@ -25,6 +25,7 @@ from django.urls import reverse
 
 from accounts import people
 from accounts.acting import Acting, Refused, administrators, all_seen, changing, locked, one_at_a_time
+from accounts.addresses import whose
 from accounts.departures import holds_a_role_of_two
 from accounts.membership import AUDITOR_FOR
 from accounts.models import TWO_PEOPLE, Invitation, Role, Team, User
@@ -61,7 +62,7 @@ def invite(
             with transaction.atomic():
                 person = people.create_person(by=by.party, email=email, name=name, auth=by.auth)
         except IntegrityError as error:
-            raise Refused("Somebody has this address already.", "email") from error
+            raise Refused("Somebody has this address already. One that only looks the same counts too.", "email") from error
         for team in sorted(teams, key=lambda one: one.slug):
             people.join_team(by=by.party, user=person, team=team, auth=by.auth)
         for role in sorted(set(roles)):
@@ -95,7 +96,7 @@ def set_up(*, email: str, name: str) -> str:
         present = list(User.objects.filter(pk__in=administrators()))
         if any(person.has_usable_password() or person.last_login is not None for person in present):
             raise Refused("There is an administrator already. They invite people on /people/.")
-        person = User.objects.filter(email__iexact=email).select_for_update(no_key=True).first()
+        person = whose(email).select_for_update(no_key=True).first()
         for other in present:
             if person is None or other.pk != person.pk:
                 _undo_mistake(operator, other)
@@ -191,6 +192,8 @@ def fit_email(email: str) -> str:
         validate_email(email)
     except ValidationError as error:
         raise Refused("This is no e-mail address.", "email") from error
+    if not email.rpartition("@")[0].isascii():
+        raise Refused("The part before the @ may hold letters from a to z, digits and signs only.", "email")
     if len(email) > 254:
         raise Refused("This address is too long.", "email")
     return all_seen(email, "email")

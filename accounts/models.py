@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
+from django.db.models import F, Func
 from django.db.models.functions import Lower, Now
 from django.utils.crypto import salted_hmac
 from uuid_utils.compat import uuid7
@@ -45,11 +46,13 @@ TWO_PEOPLE = frozenset({Role.ADMINISTRATOR, Role.POLICY_ACTIVATOR})
 
 
 class UserManager(BaseUserManager["User"]):
-    """Finds people by e-mail whatever its case."""
+    """Finds people by their address."""
 
     def get_by_natural_key(self, username: str | None) -> User:
-        """The person with this e-mail address, compared without case; `User.DoesNotExist` when there is none."""
-        return self.get(email__iexact=username)
+        """The person with this address (`addresses.whose`); `User.DoesNotExist` when there is none."""
+        from accounts.addresses import whose  # that room is above this one
+
+        return whose(username or "").get()
 
 
 class User(AbstractBaseUser):
@@ -62,6 +65,12 @@ class User(AbstractBaseUser):
     # Part of what a session is bound to: counting it up ends every session of this person at once.
     sessions_epoch = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(db_default=Now())
+    # The address as people read it. Whose an address is, `addresses.whose` says; this only keeps look-alikes out.
+    address_alike = models.GeneratedField(
+        expression=Lower(Func(F("email"), template="normalize(%(expressions)s, NFKC)")),
+        output_field=models.TextField(),
+        db_persist=True,
+    )
 
     # As `people.teams_and_roles_of` read them last: for the frame of a page, and for no rule.
     roles_seen: frozenset[Role] | None = None
@@ -73,7 +82,10 @@ class User(AbstractBaseUser):
     REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
 
     class Meta:
-        constraints = (models.UniqueConstraint(Lower("email"), name="one_person_per_address"),)
+        constraints = (
+            models.UniqueConstraint(Lower("email"), name="one_person_per_address"),
+            models.UniqueConstraint(fields=["address_alike"], name="no_two_addresses_alike"),
+        )
 
     def __str__(self) -> str:
         return self.email

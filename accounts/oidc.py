@@ -7,7 +7,6 @@ The first time they are matched by an address that the provider says is verified
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -15,7 +14,7 @@ import structlog
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.internal import jwtkit
-from allauth.socialaccount.models import SocialAccount, SocialApp, SocialLogin
+from allauth.socialaccount.models import SocialApp, SocialLogin
 from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
@@ -24,17 +23,22 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import gettext as _
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 
-from accounts.acting import locked
+from accounts import departures, two_people
+from accounts.acting import Refused, locked
+from accounts.addresses import whose
+from accounts.identities import PROVIDER, known_as, linked, record_link
 from accounts.models import User
 from accounts.people import person_party
-from audit.entries import Draft, Personal, record
-from audit.types import EntryType
 
-PROVIDER = "oidc"
 #: Signatures by a private key alone: what a shared secret signs, whoever shares it can sign.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+NOT_KNOWN = gettext_lazy(
+    "Your provider's sign-in is not known here, or not for an active person. Ask an administrator."
+)
+WAITS = gettext_lazy("Your provider's sign-in waits for an administrator to confirm it: your role takes two people.")
 log = structlog.get_logger(__name__)
 
 
@@ -105,7 +109,7 @@ class Adapter(OpenIDConnectOAuth2Adapter):
             raise OAuth2Error("The provider speaks of two people.")
         claims = {**told, **identity}
         login: SocialLogin = self.get_provider().sociallogin_from_response(request, {"id_token": claims})
-        login.account.uid = _known_as(identity["sub"])
+        login.account.uid = known_as(settings.OIDC_ISSUER, identity["sub"])
         login.account.extra_data = {}
         login.claims = claims
         return login
@@ -115,11 +119,6 @@ class Provider(OpenIDConnectProvider):
     """allauth's provider with our adapter."""
 
     oauth2_adapter_class = Adapter
-
-
-def _known_as(subject: str) -> str:
-    """How a link is kept: another issuer's subject of the same name is somebody else."""
-    return hashlib.sha256(f"{settings.OIDC_ISSUER}\n{subject}".encode()).hexdigest()
 
 
 class PeopleOnly(DefaultSocialAccountAdapter):
@@ -156,32 +155,27 @@ def _matched(sociallogin: SocialLogin) -> User | None:
     email, verified = sociallogin.claims.get("email"), sociallogin.claims.get("email_verified")
     if verified is not True or not isinstance(email, str):
         return None
-    person = User.objects.filter(email__iexact=email, is_active=True).first()
-    if person is None or SocialAccount.objects.filter(user=person, provider=PROVIDER).exists():
-        return None
-    return person
+    person = whose(email).filter(is_active=True).first()
+    return None if person is None or linked(person) else person
 
 
 def _link(request: HttpRequest, sociallogin: SocialLogin, person: User) -> None:
+    """Tie the provider's user to this person; of a role of two, another administrator confirms it first."""
+    subject = str(sociallogin.claims["sub"])
+    if departures.holds_a_role_of_two(person):
+        try:
+            two_people.ask_to_link(person_id=person.pk, issuer=settings.OIDC_ISSUER, subject=subject)
+        except Refused as refused:
+            refuse(request, f"link not asked for: {refused}")
+        refuse(request, "link waits for an administrator", WAITS)
     with transaction.atomic():
         sociallogin.connect(request, locked(person.pk))
-        subject = person_party(person)
-        record(
-            Draft(
-                type=EntryType.PERSON_CHANGED,
-                actor=subject,
-                subject=subject,
-                facts={"what": "identity-linked"},
-                personal={
-                    "issuer": Personal(settings.OIDC_ISSUER),
-                    "sub": Personal(str(sociallogin.claims["sub"])),
-                },
-            )
-        )
+        who = person_party(person)
+        record_link(by=who, person=person, issuer=settings.OIDC_ISSUER, subject=subject)
 
 
-def refuse(request: HttpRequest, why: str) -> NoReturn:
-    """403 with one sentence for all causes; the cause is in the log."""
+def refuse(request: HttpRequest, why: str, sentence: str | Promise = "") -> NoReturn:
+    """403, with one sentence for all causes but a link that waits; the cause is in the log."""
     log.warning("oidc_refused", why=why[:200])
-    sentence = _("Your provider's sign-in is not known here, or not for an active person. Ask an administrator.")
+    sentence = sentence or NOT_KNOWN
     raise ImmediateHttpResponse(render(request, "403.html", {"reason": sentence}, status=403))

@@ -61,17 +61,21 @@ class RightsChange(models.Model):
         DEACTIVATE = "deactivate"
         REACTIVATE = "reactivate"
         RESET = "reset-sign-in"
+        LINK = "link-sign-in"  # tie a user of the provider's to this person
 
     class Outcome(models.TextChoices):
         CONFIRMED = "confirmed"
         CANCELLED = "cancelled"
         LAPSED = "lapsed"
+        BOOTSTRAP = "bootstrap"  # carried out by the operator, while nobody else could confirm it
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(max_length=15, choices=Kind.choices)
     role = models.CharField(max_length=30, blank=True)  # of giving and taking
     person = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="rights_changes")
     reason = models.CharField(max_length=500)
+    # Of a link: {"issuer", "sub"} of the provider's user. It is fixed when the change is proposed.
+    identity: models.JSONField[dict[str, str] | None, dict[str, str] | None] = models.JSONField(null=True)
     proposed_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
     proposed_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()

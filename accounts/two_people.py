@@ -13,13 +13,15 @@ from uuid import UUID
 from django.db.models.functions import Now
 
 from accounts import departures, people, reasons
-from accounts.acting import Acting, Refused, administrators, changing, locked
+from accounts.acting import Acting, Refused, administrators, changing, locked, one_at_a_time
+from accounts.addresses import whose
+from accounts.identities import link, linked
 from accounts.invitations import has_open_link, issue
 from accounts.models import TWO_PEOPLE, Invitation, RightsChange, Role, User
 from accounts.people import person_party, teams_and_roles_of, why
 from audit.canonical import timestamp
 from audit.commitments import JSON
-from audit.entries import Draft, Party, record
+from audit.entries import Authentication, Draft, Party, record
 from audit.types import EntryType
 
 WAITS = timedelta(days=7)
@@ -44,7 +46,14 @@ def propose(
 
 
 def put_forward(
-    by: Acting, person: User, kind: RightsChange.Kind, role: Role | None, reason: str, now: datetime
+    by: Acting,
+    person: User,
+    kind: RightsChange.Kind,
+    role: Role | None,
+    reason: str,
+    now: datetime,
+    *,
+    identity: dict[str, str] | None = None,
 ) -> RightsChange:
     """Write a proposal down, inside the caller's `changing`; the same one twice is refused."""
     same = RightsChange.objects.filter(person=person, kind=kind, role=role or "", outcome__isnull=True)
@@ -53,7 +62,13 @@ def put_forward(
     if same.exists():
         raise Refused("This is proposed already; it waits for another administrator.")
     change = RightsChange(
-        kind=kind, role=role or "", person=person, reason=reason, proposed_by=by.person, expires_at=now + WAITS
+        kind=kind,
+        role=role or "",
+        person=person,
+        reason=reason,
+        identity=identity,
+        proposed_by=by.person,
+        expires_at=now + WAITS,
     )
     change.save(force_insert=True)
     record(
@@ -69,6 +84,46 @@ def put_forward(
     return change
 
 
+def ask_to_link(*, person_id: UUID, issuer: str, subject: str) -> RightsChange:
+    """Write down that a user of the provider's says to be this person, who holds a role of two.
+
+    Another administrator confirms it. What is asked for first stands until it is confirmed, cancelled or lapsed: a
+    second user of the provider's cannot take its place.
+    """
+    with one_at_a_time() as now:
+        person = locked(person_id)
+        reason = reasons.clean(f"Sign-in through {issuer} as {subject}")
+        asking = Acting(person, Authentication(method="oidc", at=now))
+        if linked(person):
+            raise Refused("One of the provider's users is this person already.")
+        identity = {"issuer": issuer, "sub": subject}
+        return put_forward(asking, person, Kind.LINK, None, reason, now, identity=identity)
+
+
+def confirm_link_alone(*, email: str) -> User:
+    """Confirm, as the operator, the link that an only administrator asked for: nobody else could."""
+    operator = Party("system", "operator")
+    with one_at_a_time() as now:
+        person = whose(email).select_for_update(no_key=True).first()
+        if person is None or administrators() != {person.pk}:
+            raise Refused("Only the link of the one active administrator is confirmed here; others confirm theirs.")
+        waiting = RightsChange.objects.filter(person=person, kind=Kind.LINK, outcome__isnull=True).first()
+        if waiting is None:
+            raise Refused("No sign-in through the provider waits for this person. Let them try to sign in first.")
+        change = _open(waiting.pk, now)
+        facts: dict[str, JSON] = {"change": str(change.pk), "bootstrap": True}
+        _link(operator, person, change, facts, None)
+        RightsChange.objects.filter(pk=change.pk).update(outcome=RightsChange.Outcome.BOOTSTRAP, ended_at=Now())
+        return person
+
+
+def _link(by: Party, person: User, change: RightsChange, facts: dict[str, JSON], auth: Authentication | None) -> None:
+    identity = change.identity or {}
+    if linked(person):
+        raise Refused("One of the provider's users is this person already.")
+    link(by=by, person=person, issuer=identity["issuer"], subject=identity["sub"], facts=facts, auth=auth)
+
+
 def confirm(*, by: Acting, change_id: UUID) -> tuple[User, str]:
     """Confirm as the second administrator, and carry the change out; returns whom it is about, and the token of the
     link where the change was a new sign-in."""
@@ -79,7 +134,7 @@ def confirm(*, by: Acting, change_id: UUID) -> tuple[User, str]:
             raise Refused("You proposed this; another administrator confirms it.")
         if by.person.pk == person.pk:
             raise Refused("This is about you; another administrator confirms it.")
-        if change.proposed_by_id not in administrators():
+        if change.kind != Kind.LINK and change.proposed_by_id not in administrators():
             raise Refused("Who proposed this is no administrator any more. Propose it anew.")
         role = Role(change.role) if change.role else None
         _still_makes_sense(person, Kind(change.kind), role)
@@ -98,6 +153,8 @@ def _carry_out(by: Acting, person: User, change: RightsChange, role: Role | None
         departures.carry_out(by, person, change.reason, facts=facts)
     elif change.kind == Kind.REACTIVATE:
         departures.bring_back(by, person, change.reason, facts=facts)
+    elif change.kind == Kind.LINK:
+        _link(by.party, person, change, facts, by.auth)
     else:
         return issue(by.party, person, Invitation.Kind.RESET, now, by.auth, reason=change.reason, facts=facts)
     return ""

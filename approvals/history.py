@@ -13,6 +13,7 @@ from django.contrib.postgres.search import SearchQuery
 from django.db.models import DateTimeField, Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
+from accounts.addresses import whose
 from approvals import access, listing, queries
 from approvals.access import Viewer
 from approvals.listing import DENIED_WITHIN, in_time
@@ -84,9 +85,7 @@ def matching(person: Viewer, wanted: Filter) -> QuerySet[Request]:
     if wanted.person:
         rows = rows.filter(
             Exists(
-                Decision.objects.filter(
-                    request=OuterRef("pk"), voided_at__isnull=True, person__email__iexact=wanted.person
-                )
+                Decision.objects.filter(request=OuterRef("pk"), voided_at__isnull=True, person__in=whose(wanted.person))
             )
         )
     return _about(rows, person, wanted.words) if wanted.words else rows

@@ -8,13 +8,18 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from allauth.socialaccount.models import SocialAccount
+from django.core.management import CommandError, call_command
 from django.test import Client
 
-from accounts.models import User
+from accounts import two_people
+from accounts.acting import Acting, Refused
+from accounts.models import RightsChange, Role, User
+from accounts.people import give_role
 from accounts.second_factor import why_not_fresh
 from accounts.sign_in import authentication_of
 from tests.support import codes, sealing
-from tests.support.cast import Cast, file_request, make_cast, make_person
+from tests.support.cast import SETTING_UP, Cast, file_request, make_cast, make_person, password_proof
+from tests.support.forms import said
 from tests.support.leaves import entries
 from tests.support.provider import CLIENT, SECRET, Provider, providing
 
@@ -237,3 +242,53 @@ def test_an_invited_person_may_come_this_way_without_a_password(cast: Cast, prov
     person = make_person("newcomer")
     provider.claims = claims(email=person.email)
     assert signed_in_as(sign_in(provider)[0]) == str(person.pk)
+
+
+@pytest.mark.parametrize(
+    "address", ["ſupport1@example.test", "support1@example.teſt", "ｓupport1@example.test", "support1＠example.test"]
+)
+def test_an_address_that_only_folds_to_a_colleagues_lets_nobody_in(
+    cast: Cast, provider: Provider, address: str
+) -> None:
+    provider.claims = claims(email=address)
+    client, answer = sign_in(provider)
+    assert answer.status_code == 403
+    assert signed_in_as(client) is None
+    assert not SocialAccount.objects.exists()
+
+
+def test_the_first_link_of_an_administrator_waits_for_another(cast: Cast, provider: Provider) -> None:
+    for name in ("support1", "support2"):
+        give_role(by=SETTING_UP, user=cast[name], role=Role.ADMINISTRATOR)
+    client, answer = sign_in(provider)
+    assert (answer.status_code, signed_in_as(client)) == (403, None)
+    assert "waits for an administrator to confirm it" in said(answer)
+    assert not SocialAccount.objects.exists()
+    change = RightsChange.objects.get()
+    assert change.reason == f"Sign-in through {provider.url} as 248289761001"
+    provider.claims = claims(sub="somebody-else")  # another of the provider's users cannot take its place
+    assert sign_in(provider)[1].status_code == 403
+    assert RightsChange.objects.get().identity == {"issuer": provider.url, "sub": "248289761001"}
+    proof = password_proof()
+    with pytest.raises(Refused):
+        two_people.confirm(by=Acting(cast["support1"], proof), change_id=change.pk)
+    two_people.confirm(by=Acting(cast["support2"], proof), change_id=change.pk)
+    assert sign_in(provider)[1].status_code == 403  # that one is nobody still
+    provider.claims = claims()
+    assert signed_in_as(sign_in(provider)[0]) == str(cast["support1"].pk)
+    linked = [leaf for leaf in entries("person.changed") if leaf["facts"].get("what") == "identity-linked"]
+    assert [leaf["actor"]["id"] for leaf in linked] == [str(cast["support2"].pk)]
+
+
+def test_the_only_administrators_link_is_confirmed_by_the_operator(cast: Cast, provider: Provider) -> None:
+    give_role(by=SETTING_UP, user=cast["support1"], role=Role.ADMINISTRATOR)
+    with pytest.raises(CommandError, match="waits for this person"):
+        call_command("setup", email="support1@example.test", confirm_link=True)
+    assert sign_in(provider)[1].status_code == 403
+    call_command("setup", email="support1@example.test", confirm_link=True)
+    assert signed_in_as(sign_in(provider)[0]) == str(cast["support1"].pk)
+    (entry,) = [leaf for leaf in entries("person.changed") if leaf["facts"].get("what") == "identity-linked"]
+    assert entry["facts"]["bootstrap"] is True
+    give_role(by=SETTING_UP, user=cast["support2"], role=Role.ADMINISTRATOR)
+    with pytest.raises(CommandError, match="one active administrator"):
+        call_command("setup", email="support2@example.test", confirm_link=True)

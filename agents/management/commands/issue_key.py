@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from accounts.addresses import whose
 from accounts.models import Role, User
 from accounts.people import teams_and_roles_of
 from agents import registration
@@ -61,7 +62,7 @@ def _holder(kind: str, name: str) -> Agent | Executor | User:
     elif kind == "executor":
         found = Executor.objects.filter(slug=name).first()
     else:
-        found = User.objects.filter(email__iexact=name, is_active=True).first()
+        found = whose(name).filter(is_active=True).first()
         if found is not None and Role.AUDITOR not in teams_and_roles_of(found)[1]:
             raise CommandError(f"{name} is no auditor: give the role first, at /people/.")
     if found is None:

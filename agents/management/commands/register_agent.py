@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import validate_slug
 from django.db import IntegrityError
 
+from accounts.addresses import whose
 from accounts.models import User
 from agents import registration
 from agents.stops import OPERATOR
@@ -59,7 +60,7 @@ def _given(options: dict[str, Any], name: str) -> Any:
 
 
 def _person(email: str) -> User:
-    found = User.objects.filter(email__iexact=email, is_active=True).first()
+    found = whose(email).filter(is_active=True).first()
     if found is None:
         raise CommandError(f"Nobody active has the address {email}.")
     return found

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts import invitations
+from accounts import invitations, two_people
 from accounts.acting import Refused
 from approvals import policies
 
@@ -19,10 +19,24 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Who it is."""
         parser.add_argument("--email", required=True, help="signs in with it")
-        parser.add_argument("--name", required=True, help="as colleagues see it")
+        parser.add_argument("--name", help="as colleagues see it")
+        parser.add_argument(
+            "--confirm-link",
+            action="store_true",
+            help="confirm the sign-in through the provider that the only administrator asked for",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the link, and what comes next."""
+        if options["confirm_link"]:
+            try:
+                person = two_people.confirm_link_alone(email=options["email"])
+            except Refused as refused:
+                raise CommandError(str(refused)) from refused
+            self.stdout.write(f"{person.email} signs in through the provider from now on.")
+            return
+        if not options["name"]:
+            raise CommandError("Give --name, as colleagues see it.")
         try:
             token = invitations.set_up(email=options["email"], name=options["name"])
         except Refused as refused:
