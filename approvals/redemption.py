@@ -46,6 +46,7 @@ def redeem(
     try:
         grant, claims = _found(token)
         _refuse_other_audience(credential, grant, claims)
+        _refuse_other_agent(credential, grant)
         now = queries.clock()
         _refuse_spent(credential, grant)
         _refuse_lapsed(grant, claims, now)
@@ -94,6 +95,13 @@ def _refuse_other_audience(credential: Credential, grant: Grant, claims: grants.
         own.add(grants.audience_for(credential.executor.slug))
     if claims.audience != grant.audience or grant.audience not in own:
         raise Problem("grant-invalid", "This grant is for another audience.")
+
+
+def _refuse_other_agent(credential: Credential, grant: Grant) -> None:
+    """An executor acts for every agent; an agent's own key redeems what its own agent was granted, and nothing else."""
+    own = credential.executor_id is not None or credential.agent_id == grant.request.agent_id
+    if not own:
+        raise Problem("grant-invalid", "This grant is for another agent.")
 
 
 def _refuse_spent(credential: Credential, grant: Grant) -> None:

@@ -26,7 +26,7 @@ from agents.redis_link import Away
 from approvals.states import FINAL
 from audit import health
 from config import celery, measures, task_outcomes
-from config.addresses import client_address, is_loopback
+from config.addresses import is_own_machines, names_an_address
 from config.errors import problem
 from config.health import signing
 
@@ -163,10 +163,15 @@ def _of_database() -> Iterator[Metric]:
 @login_not_required
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus text; 401 for anyone but loopback and the holder of METRICS_TOKEN."""
+    """Prometheus text; 401 for anyone but loopback and the holder of METRICS_TOKEN.
+
+    The Host header names us, or is an address: scrapers come by address. Another name is 400, as on every page.
+    """
+    if not names_an_address(request.headers.get("Host", "")):
+        request.get_host()  # raises DisallowedHost
     token = request.headers.get("Authorization", "").removeprefix("Bearer ")
     known = bool(settings.METRICS_TOKEN) and hmac.compare_digest(token.encode(), settings.METRICS_TOKEN.encode())
-    if not known and not is_loopback(client_address(request)):
+    if not known and not is_own_machines(request):
         return problem(unauthenticated())
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Now())

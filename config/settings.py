@@ -24,6 +24,11 @@ TESTING = env.bool("COUNTERSIGN_TESTING", False)  # set by tests/conftest.py alo
 SECRET_KEY = env.str("SECRET_KEY")
 SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])  # what an old key sealed is still read
 BASE_URL = env.str("BASE_URL", "http://localhost:8000").rstrip("/")  # the issuer of grants, and of links
+_base = urlsplit(BASE_URL)
+if _base.scheme not in ("http", "https") or f"{_base.scheme}://{_base.netloc}" != BASE_URL or "@" in _base.netloc:
+    raise EnvError(
+        "BASE_URL must be an origin such as https://countersign.example.org, without a path, a query or a user name."
+    )
 ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS", [urlsplit(BASE_URL).hostname or "localhost", "localhost", "127.0.0.1", "[::1]"]
 )
@@ -200,6 +205,8 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"  # people are invited, never self-registered
 ACCOUNT_ADAPTER = "accounts.adapters.ClosedAdapter"
 ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # no letter goes to a stranger whose address somebody typed
+ACCOUNT_FORMS = {"reset_password": "accounts.adapters.ResetPassword"}
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXIES  # else all who come through a proxy share its attempts
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300

@@ -30,3 +30,15 @@ def test_the_api_refuses_a_foreign_host_as_what_it_is(server: Server, cast: Cast
 
 def test_a_page_refuses_a_foreign_host(server: Server, cast: Cast) -> None:
     assert get(server, "/accounts/login/", "evil.example").status_code == 400
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "1.2.3.4.evil.example", "evil"])
+def test_metrics_of_a_foreign_host_is_400(server: Server, cast: Cast, host: str) -> None:
+    assert get(server, "/metrics", host).status_code == 400
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP", "X-Forwarded-Host"])
+def test_metrics_passed_on_by_a_proxy_here_is_401(server: Server, cast: Cast, header: str) -> None:
+    passed = httpx.get(f"{server.url}/metrics", headers={header: "127.0.0.1"}, trust_env=False)
+    assert passed.status_code == 401
+    assert "countersign_" not in passed.text

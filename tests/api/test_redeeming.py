@@ -239,3 +239,22 @@ def test_what_redeeming_needs_is_pointed_at(executor: Caller, missing: str) -> N
     del body[missing]
     assert contract.pointers(executor.post("grants/redeem", body)) == [f"/{missing}"]
     assert contract.pointers(executor.post("grants/redeem", {"grant": "a.b.c", "parameters": {}, "x": 1})) == ["/x"]
+
+
+def test_redeem_with_another_agents_key_is_grant_invalid_and_recorded(
+    server: Server, cast: Cast, agent: Caller
+) -> None:
+    document = agent.file("docs.read").json()
+    body = {"grant": document["grant"], "parameters": READ}
+    other = registration.register_agent(
+        by=SETTING_UP, slug="other", purpose="Another agent.", owner=cast["owner1"], level=1
+    )
+    stranger = registration.issue_credential(by=SETTING_UP, holder=other, scopes=(Scope.REDEEM,))[1]
+    for _ in range(2):
+        contract.problem(Caller(server.url, stranger).post("grants/redeem", body), "grant-invalid")
+    refused = entries("grant.refused") or entries("refusal.recorded")
+    assert [leaf["actor"]["id"] for leaf in refused] == [str(other.pk)] * 2
+    own = registration.issue_credential(by=SETTING_UP, holder=cast.agent, scopes=(Scope.REDEEM,))[1]
+    assert Caller(server.url, own).post("grants/redeem", body).status_code == 200
+    spent = contract.problem(Caller(server.url, stranger).post("grants/redeem", body), "grant-invalid")
+    assert "redeemed_at" not in spent

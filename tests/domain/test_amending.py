@@ -135,7 +135,14 @@ def test_on_a_reject_parameters_are_ignored(cast: Cast) -> None:
     request = file_request(cast)
     decide(request, cast["support1"], "reject", parameters="not even JSON")
     assert (now(request).status, now(request).amended_at) == ("rejected", None)
-    words: dict[str, Any] = {"rationale": "", "note": "", "reason_code": "", "display_digest": "", "view_id": "", "confirm": ""}
+    words: dict[str, Any] = {
+        "rationale": "",
+        "note": "",
+        "reason_code": "",
+        "display_digest": "",
+        "view_id": "",
+        "confirm": "",
+    }
     assert not Form(verdict="reject", parameters="{}", **words).edits
 
 
