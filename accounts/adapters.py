@@ -62,7 +62,7 @@ class ClosedAdapter(DefaultAccountAdapter):
         return methods
 
 
-class _Ours:
+class _Ours(HttpRequest):
     """What RequestSite asks a request for."""
 
     def get_host(self) -> str:

@@ -62,7 +62,8 @@ def invite(
             with transaction.atomic():
                 person = people.create_person(by=by.party, email=email, name=name, auth=by.auth)
         except IntegrityError as error:
-            raise Refused("Somebody has this address already. One that only looks the same counts too.", "email") from error
+            said = "Somebody has this address already. One that only looks the same counts too."
+            raise Refused(said, "email") from error
         for team in sorted(teams, key=lambda one: one.slug):
             people.join_team(by=by.party, user=person, team=team, auth=by.auth)
         for role in sorted(set(roles)):

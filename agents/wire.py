@@ -24,7 +24,7 @@ MAX_DEPTH = 32
 MAX_VALUES = 5_000
 MAX_VALUES_OF_A_BODY = 20_000  # counted before anything is validated: an error an item would be a bomb
 RESERVED_NAMES = frozenset({"__entity", "__extn", "__expr"})  # policy engines read these as escapes
-_MAX_ERRORS = 20  # enough to mend a body by; a hostile one cannot make the answer long
+MAX_ERRORS = 20  # enough to mend a body by; a hostile one cannot make the answer long
 
 
 class _Members(dict[str, Any]):
@@ -65,7 +65,7 @@ def parse_json(raw: bytes) -> Any:
     except ValueError as error:
         sentence = str(error).splitlines()[0]
         raise Problem("not-json", f"The body could not be read as JSON in UTF-8: {sentence}") from error
-    errors = list(islice(_ambiguities(body), _MAX_ERRORS))
+    errors = list(islice(_ambiguities(body), MAX_ERRORS))
     if errors:
         raise Problem("invalid", "The body does not have one meaning.", errors=errors)
     return body
@@ -90,13 +90,13 @@ def _ambiguities(body: Any) -> Iterator[FieldError]:
         elif isinstance(value, dict):
             for name in getattr(value, "repeated", ()):
                 yield {
-                    "pointer": pointer(*path, _shown(name)),
+                    "pointer": pointer(*path, shown(name)),
                     "detail": "This name stands in the object more than once.",
                 }
             for name, member in value.items():
                 if detail := _bad_text(name):
-                    yield {"pointer": pointer(*path, _shown(name)), "detail": detail}
-                stack.append(((*path, _shown(name)), member))
+                    yield {"pointer": pointer(*path, shown(name)), "detail": detail}
+                stack.append(((*path, shown(name)), member))
         elif isinstance(value, list):
             stack.extend(((*path, index), item) for index, item in enumerate(value))
 
@@ -109,7 +109,8 @@ def _bad_text(text: str) -> str | None:
     return None
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
+    """A name as an answer can carry it: without NUL and halves of surrogate pairs."""
     return name.encode("utf-8", "replace").decode("utf-8").replace("\x00", "�")
 
 
@@ -121,7 +122,7 @@ def parameter_errors(
     errors: list[FieldError] = []
     count = 0
     stack: list[tuple[tuple[str | int, ...], Any, int]] = [(at, parameters, 1)]
-    while stack and len(errors) < _MAX_ERRORS:
+    while stack and len(errors) < MAX_ERRORS:
         path, value, depth = stack.pop()
         count += 1
         if count > MAX_VALUES:
@@ -210,7 +211,7 @@ def as_problem(error: Exception) -> Problem | None:
         return Problem("not-json", "The body could not be read as JSON in UTF-8.")
     if isinstance(error, exceptions.ValidationError):
         return Problem(
-            "invalid", "What was sent does not fit.", errors=list(islice(_field_errors(error.detail), _MAX_ERRORS))
+            "invalid", "What was sent does not fit.", errors=list(islice(_field_errors(error.detail), MAX_ERRORS))
         )
     if isinstance(error, (exceptions.PermissionDenied, PermissionDenied)):
         return Problem("method-not-allowed", "This address does not answer that method.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +28,7 @@ from approvals.transactions import sqlstate_of
 from audit.limits import clock as clock  # the one clock, for the rooms above to ask here
 
 SHARE_WAIT_MS = 1_000
+OUTCOME_WITHIN = timedelta(minutes=15)  # of a redemption; then its outcome reads as unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,14 @@ class Seen:
         """Pending from before a stop of all agents, or of an agent that is suspended: nobody can decide it any more,
         and the sweep will withdraw it."""
         return self.request.epoch < self.request.stops or self.request.agent.state == Agent.State.SUSPENDED  # type: ignore[attr-defined]  # annotated by `requests`
+
+    @property
+    def outcome_unknown(self) -> bool:
+        """Redeemed `OUTCOME_WITHIN` ago or longer, and nobody has reported what came of it."""
+        grant: Grant | None = getattr(self.request, "grant", None)
+        if grant is None or grant.redeemed_at is None or getattr(self.request, "outcome", None) is not None:
+            return False
+        return self.now - grant.redeemed_at >= OUTCOME_WITHIN
 
     @property
     def version(self) -> int:
@@ -233,6 +242,20 @@ def history_of(
         )
         denials, filings, same, now = cursor.fetchone()
     return {"denials_24h": denials, "filings_1h": filings, "same_denied": same}, now
+
+
+def has_pending(agent_id: UUID, *, at_least: int) -> bool:
+    """Whether this agent has so many requests that wait for people; those past their deadline don't count.
+
+    It reads `at_least` entries of an index at most. Filings that race each other don't see each other.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM (SELECT FROM approvals_request WHERE agent_id = %s AND status = 'pending'"
+            " AND expires_at > statement_timestamp() LIMIT %s) AS pending",
+            [agent_id, at_least],
+        )
+        return bool(cursor.fetchone()[0] >= at_least)
 
 
 def share_permission(request_id: UUID) -> None:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from uuid_utils.compat import uuid7
 
 from agents import permission
+from agents.authentication import record_refused
 from agents.models import Agent, Credential
 from agents.problems import Problem
 from approvals import escalation, grants, lifecycle, policies, queries, reminders, spending, undecidable
@@ -71,6 +74,8 @@ def file(*, agent: Agent, credential: Credential, filing: Filing) -> Request:
     if ruling.outcome == "allowed":
         ruling = _unless_unsignable(ruling, now)
     held = spending.find(ask, ruling, in_force.pack, agent_id=agent.pk, owner_id=agent.owner_id, epoch=may.epoch)
+    if ruling.outcome == "people" and held is None:
+        _refuse_crowding(agent, credential)
     request = _made(agent, credential, filing, text, digest, ruling, ask, in_force.version_id, now, may.epoch)
     if held is None:  # what an allowance approves waits for nobody
         undecidable.look(request, ruling)
@@ -85,6 +90,19 @@ def file(*, agent: Agent, credential: Credential, filing: Filing) -> Request:
     if held is not None:
         spending.spend(held, request, ruling, at=now)
     return request
+
+
+def _refuse_crowding(agent: Agent, credential: Credential) -> None:
+    """429 where this agent has as many requests before people as one agent may: it must not bury the others'."""
+    if not queries.has_pending(agent.pk, at_least=settings.PENDING_PER_AGENT):
+        return
+    crowded = Problem(
+        "too-many-requests",
+        f"{settings.PENDING_PER_AGENT} requests of yours wait for people. Wait until some of them have ended.",
+        headers={"Retry-After": "60"},
+    )
+    crowded.evidence = partial(record_refused, credential, "too-many-pending")
+    raise crowded
 
 
 def _unless_unsignable(ruling: Ruling, now: datetime) -> Ruling:

@@ -29,7 +29,7 @@ from tests.support.eventually import eventually
 from tests.support.house import PLAIN, House, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
-NO_LIMITS = {"API_RATE_PER_SECOND": "1000000", "API_RATE_BURST": "1000000"}
+NO_LIMITS = {"API_RATE_PER_SECOND": "1000000", "API_RATE_BURST": "1000000", "PENDING_PER_AGENT": "1000000"}
 START_SECONDS = 60.0
 HOUSE_SECONDS = 300.0  # its migrations and its demo organisation, on a disk that others use too
 

@@ -50,12 +50,16 @@ SELECT CASE WHEN standing_risk_unknown THEN 'unknown' ELSE standing_risk END, co
        count(*) FILTER (WHERE undecidable IS NOT NULL AND expires_at > clock_timestamp())
   FROM approvals_request WHERE status = 'pending' GROUP BY 1
 """
-# What was told to nobody yet, and what a receiver has not taken though it was due; each by a partial index.
+# What was told to nobody yet, what a receiver has not taken though it was due, and redemptions of the last day that have
+# no outcome 15 minutes later; each by a partial index.
 _OUTBOX = """
 SELECT (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(at)), 0) FROM approvals_notice
          WHERE addressed_at IS NULL),
        (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(due_at)), 0) FROM approvals_delivery
-         WHERE state = 'waiting' AND due_at <= clock_timestamp())
+         WHERE state = 'waiting' AND due_at <= clock_timestamp()),
+       (SELECT count(*) FROM approvals_grant g
+         WHERE g.redeemed_at > now() - interval '1 day' AND g.redeemed_at <= now() - interval '15 minutes'
+           AND NOT EXISTS (SELECT FROM approvals_outcome o WHERE o.request_id = g.request_id))
 """
 _UNSENT = """
 SELECT channel, count(*) FROM approvals_delivery
@@ -113,7 +117,7 @@ def _of_database() -> Iterator[Metric]:
         cursor.execute(_PENDING)
         pending = cursor.fetchall()
         cursor.execute(_OUTBOX)
-        untold, undelivered = cursor.fetchone()
+        untold, undelivered, unknown = cursor.fetchone()
         cursor.execute(_UNSENT)
         unsent = dict.fromkeys(_CHANNELS, 0) | dict(cursor.fetchall())
         log = health.status()
@@ -139,6 +143,9 @@ def _of_database() -> Iterator[Metric]:
         late.add_metric([risk], float(lateness))
         undecidable.add_metric([risk], hopeless)
     yield from (depth, age, overdue, late, undecidable)
+    yield GaugeMetricFamily(
+        "countersign_outcomes_unknown", "Redeemed within the day, over 15 minutes ago, without an outcome.", unknown
+    )
     yield GaugeMetricFamily("countersign_outbox_oldest_seconds", "Since what nobody was told of.", float(untold))
     yield GaugeMetricFamily(
         "countersign_delivery_late_seconds", "How long the oldest due message has not gone.", float(undelivered)

@@ -277,6 +277,7 @@ WEBHOOKS_ALLOW_LOOPBACK = DEMO and env.bool("WEBHOOKS_ALLOW_LOOPBACK", False)
 API_BODY_LIMIT_BYTES = 256 * 1024
 API_RATE_PER_SECOND = env.int("API_RATE_PER_SECOND", 20)
 API_RATE_BURST = env.int("API_RATE_BURST", 200)
+PENDING_PER_AGENT = env.int("PENDING_PER_AGENT", 1200 if DEMO else 200)  # requests of one agent before people at once
 CONNECTIONS = env.int("CONNECTIONS", 4096)  # what the Procfile gives uvicorn as its limit: exported, to alert before it
 API_WAITS_PER_KEY = env.int("API_WAITS_PER_KEY", 200)  # held at once, in each web process
 PAGE_BODY_LIMIT_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # every address that is not the API's

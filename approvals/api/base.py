@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
@@ -16,8 +16,8 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from agents.models import Agent, Credential
-from agents.problems import MEDIA_TYPE, FieldError, Problem
-from agents.wire import dumps, parameter_errors
+from agents.problems import MEDIA_TYPE, FieldError, Problem, pointer
+from agents.wire import MAX_ERRORS, dumps, parameter_errors, shown
 from approvals.idempotency import Answer, OncePerKey, Replay, fingerprint
 
 R = TypeVar("R")
@@ -42,6 +42,28 @@ class Endpoint(APIView):
     """An endpoint of the agents' API: the key's scopes by method, the limit's headers, no OPTIONS."""
 
     http_method_names = ["get", "head", "post"]
+    #: Which query parameters a method takes, by the serializer that reads them; none where it is not named.
+    queries: Mapping[str, type[Serializer[Any]]] = {}
+
+    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        """As DRF, and then what no endpoint takes: an encoded body, and query parameters that it doesn't know."""
+        super().initial(request, *args, **kwargs)
+        coding = request.headers.get("Content-Encoding", "").strip().lower()
+        if coding not in ("", "identity"):
+            raise Problem("not-json-media-type", "Send the body as it is, without a Content-Encoding.")
+        self._refuse_unknown_parameters(request)
+
+    def _refuse_unknown_parameters(self, request: Any) -> None:
+        serializer = self.queries.get("GET" if request.method == "HEAD" else request.method)
+        known = _made(serializer).fields if serializer is not None else {}
+        errors: list[FieldError] = []
+        for name, values in request.query_params.lists():
+            if name not in known:
+                errors.append({"pointer": pointer(shown(name)), "detail": "This parameter is not known."})
+            elif len(values) > 1:
+                errors.append({"pointer": pointer(shown(name)), "detail": "This parameter is given more than once."})
+        if errors:
+            raise Problem("invalid", "A query parameter does not fit.", errors=errors[:MAX_ERRORS])
 
     def check_permissions(self, request: Any) -> None:
         """As DRF, after the rate limit: a key that may not do this has a limit all the same."""

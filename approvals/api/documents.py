@@ -33,7 +33,6 @@ def _grant_of(seen: Seen) -> Grant | None:
 def request_document(seen: Seen) -> dict[str, Any]:
     """The request as the contract has it, members in its order."""
     request = seen.request
-    outcome: Outcome | None = getattr(request, "outcome", None)
     return {
         "id": str(request.pk),
         "status": seen.status.value,
@@ -49,15 +48,22 @@ def request_document(seen: Seen) -> dict[str, Any]:
         "question": _question(request),
         "decision": _decision(seen),
         "grant": _token(seen),
-        "outcome": None
-        if outcome is None
-        else {
+        "outcome": _outcome(seen),
+    }
+
+
+def _outcome(seen: Seen) -> dict[str, Any] | None:
+    outcome: Outcome | None = getattr(seen.request, "outcome", None)
+    if outcome is not None:
+        return {
             "result": outcome.result,
             "response_code": outcome.response_code,
             "detail": json.loads(outcome.detail_text) if outcome.detail_text is not None else None,
             "reported_at": timestamp(outcome.reported_at),
-        },
-    }
+        }
+    if seen.outcome_unknown:
+        return {"result": "unknown", "response_code": None, "detail": None, "reported_at": None}
+    return None
 
 
 def _question(request: Request) -> dict[str, Any] | None:
@@ -101,7 +107,10 @@ def _token(seen: Seen) -> str | None:
 
 
 def etag(seen: Seen) -> str:
-    """A strong validator: the version a reader sees, and which renewal of the grant it carries."""
+    """A strong validator: the version a reader sees, which renewal of the grant it carries, and whether its outcome
+    has become unknown."""
+    if seen.outcome_unknown:
+        return f'"{seen.version}-u"'
     grant = _grant_of(seen)
     if seen.status is not Status.APPROVED or grant is None:
         return f'"{seen.version}"'

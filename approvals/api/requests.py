@@ -44,6 +44,7 @@ class Requests(Endpoint):
     """`/api/v1/requests`."""
 
     scopes = {"POST": Scope.FILE, "GET": Scope.READ, "HEAD": Scope.READ}
+    queries = {"GET": serializers.ListQuery}
 
     @described(
         "File a request",
@@ -123,6 +124,7 @@ class RequestDetail(Endpoint):
     """`/api/v1/requests/{id}`."""
 
     scopes = {"GET": Scope.READ, "HEAD": Scope.READ}
+    queries = {"GET": serializers.ReadQuery}
 
     @described(
         "Read a request, and wait for its end",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.validators import RegexValidator
@@ -61,26 +62,35 @@ def _not_blank(value: str) -> str:
     return value
 
 
+def _present(fields: Mapping[str, serializers.Field[Any, Any, Any, Any]], data: Any) -> Any:
+    """The members that were sent: `null` for an optional one means that it is absent."""
+    if not isinstance(data, dict):
+        return data
+    return {
+        name: value for name, value in data.items() if value is not None or name not in fields or fields[name].required
+    }
+
+
 class Kept(serializers.Serializer[dict[str, Any]]):
     """An object whose known members are checked and all of whose members are kept: it is evidence."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """The object as it came."""
-        super().to_internal_value(data)
+        super().to_internal_value(_present(self.fields, data))
         return dict(data)
 
 
 class SourceInput(Kept):
     """A source the agent read."""
 
-    uri = Text(required=False, max_length=2_000)
-    digest = Text(required=False, max_length=200)
+    uri = Text(required=False, allow_null=True, max_length=2_000)
+    digest = Text(required=False, allow_null=True, max_length=200)
 
 
 class ToolCallInput(Kept):
     """A tool the agent called."""
 
-    tool = Text(required=False, max_length=200)
+    tool = Text(required=False, allow_null=True, max_length=200)
     parameters = Anything(required=False, allow_null=True)
     status = Whole(required=False, allow_null=True)
 
@@ -88,11 +98,11 @@ class ToolCallInput(Kept):
 class ContextInput(Kept):
     """What surrounds the request; every field is optional and unknown ones are kept."""
 
-    session = Text(required=False, max_length=200)
-    run = Text(required=False, max_length=200)
-    prompt_digest = Text(required=False, max_length=200)
-    sources = SourceInput(many=True, required=False)
-    tool_calls = ToolCallInput(many=True, required=False)
+    session = Text(required=False, allow_null=True, max_length=200)
+    run = Text(required=False, allow_null=True, max_length=200)
+    prompt_digest = Text(required=False, allow_null=True, max_length=200)
+    sources = SourceInput(many=True, required=False, allow_null=True)
+    tool_calls = ToolCallInput(many=True, required=False, allow_null=True)
 
 
 class Closed(serializers.Serializer[dict[str, Any]]):
@@ -103,7 +113,7 @@ class Closed(serializers.Serializer[dict[str, Any]]):
         names = data if isinstance(data, dict) else ()
         unknown: dict[str, Any] = {name: ["This field is not known."] for name in names if name not in self.fields}
         try:
-            fields = dict(super().to_internal_value(data))
+            fields = dict(super().to_internal_value(_present(self.fields, data)))
         except serializers.ValidationError as error:
             if not isinstance(error.detail, dict):
                 raise
@@ -131,11 +141,11 @@ class RequestInput(Closed):
     parameters = ParametersField()
     summary = Text(max_length=200, validators=[_one_line, _not_blank])
     rationale = Text(max_length=8_000, validators=[_not_blank])
-    timeout_seconds = Whole(required=False, min_value=1, max_value=604_800)
+    timeout_seconds = Whole(required=False, allow_null=True, min_value=1, max_value=604_800)
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """The declared fields, and `context`, a name that DRF keeps for itself on the class."""
-        return {**super().get_fields(), "context": ContextInput(required=False)}
+        return {**super().get_fields(), "context": ContextInput(required=False, allow_null=True)}
 
 
 class AnswerInput(Closed):
@@ -148,7 +158,7 @@ class AnswerInput(Closed):
 class WithdrawInput(Closed):
     """Why a request is taken back."""
 
-    reason = Text(required=False, allow_blank=True, max_length=8_000)
+    reason = Text(required=False, allow_null=True, allow_blank=True, max_length=8_000)
 
 
 class RedeemInput(Closed):
@@ -156,8 +166,8 @@ class RedeemInput(Closed):
 
     grant = Text(max_length=20_000)
     parameters = ParametersField()
-    action = Text(required=False, max_length=100)
-    resource = Text(required=False, max_length=500)
+    action = Text(required=False, allow_null=True, max_length=100)
+    resource = Text(required=False, allow_null=True, max_length=500)
 
 
 class OutcomeInput(Closed):
@@ -225,12 +235,12 @@ class DecisionOutput(serializers.Serializer[Any]):
 
 
 class OutcomeOutput(serializers.Serializer[Any]):
-    """What the executor reported."""
+    """What the executor reported; `unknown` where nothing was reported in time after the redemption."""
 
-    result = serializers.ChoiceField(choices=["succeeded", "failed"])
+    result = serializers.ChoiceField(choices=["succeeded", "failed", "unknown"])
     response_code = serializers.IntegerField(allow_null=True)
     detail = Members(allow_null=True)
-    reported_at = serializers.DateTimeField()
+    reported_at = serializers.DateTimeField(allow_null=True)
 
 
 class RequestOutput(serializers.Serializer[Any]):

@@ -40,6 +40,7 @@ class Grant(models.Model):
                 condition=Q(redeemed_at__isnull=True, voided_at__isnull=True),
                 name="grants_unspent",
             ),
+            models.Index(fields=["redeemed_at"], condition=Q(redeemed_at__isnull=False), name="grants_by_redemption"),
         )
 
     def __str__(self) -> str:

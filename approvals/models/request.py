@@ -150,6 +150,7 @@ class Request(models.Model):
         )
         indexes = (
             models.Index(fields=["expires_at"], condition=Q(status="pending"), name="pending_by_deadline"),
+            models.Index(fields=["agent", "expires_at"], condition=Q(status="pending"), name="pending_of_an_agent"),
             models.Index(fields=["agent", "-id"], name="requests_of_an_agent"),
             models.Index(fields=["agent", "created_at"], name="filings_of_an_agent"),
             models.Index(fields=["agent", "decided_at"], condition=Q(status="rejected"), name="denials_of_an_agent"),

@@ -189,7 +189,7 @@ def record_of(person: Viewer, seen: Seen, votes: Sequence[Decision]) -> dict[str
         "retry": seen.retry,
         "grant_valid_until": _time(grant.valid_until) if grant else None,
         "redeemed_at": _time(grant.redeemed_at) if grant else None,
-        "outcome": outcome.result if outcome else None,
+        "outcome": outcome.result if outcome else "unknown" if seen.outcome_unknown else None,
         "details_masked": masked,
     }
 

@@ -11,7 +11,7 @@ from approvals import access, listing, quorum, rationale
 from approvals.access import Viewer
 from approvals.display.visible import Runs, joined
 from approvals.models import AllowanceAgreement, AllowanceUse, Decision
-from approvals.queries import Seen
+from approvals.queries import OUTCOME_WITHIN, Seen
 from approvals.rules.ruling import Ruling
 from approvals.states import Status
 from approvals.web import widening, words
@@ -139,6 +139,9 @@ def events(seen: Seen, decisions: Sequence[Decision], *, notes: bool) -> list[Ev
     if outcome is not None:
         said = _("reported success") if outcome.result == "succeeded" else _("reported failure")
         found.append(Event(outcome.reported_at, words.own(_("The executor")), said))
+    elif seen.outcome_unknown:
+        late = grant.redeemed_at + OUTCOME_WITHIN
+        found.append(Event(late, words.own(_("The executor")), _("has not reported what came of it: outcome unknown")))
     return sorted(found, key=lambda event: event.at)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from django.db import connection
 
 from agents import registration
 from agents.models import Scope
 from approvals.models import Request
-from tests.support import contract, sealing
+from tests.support import contract, sealing, services
 from tests.support.cast import SETTING_UP, Cast, decide
 from tests.support.live import Caller, Server
 
@@ -143,3 +144,41 @@ def test_an_executor_sees_no_requests(executor: Caller, redeemed: dict[str, Any]
 def test_an_outcome_that_does_not_fit_is_pointed_at(agent: Caller, fields: dict[str, Any], where: str) -> None:
     path = f"requests/{agent.file('docs.read').json()['id']}/outcome"
     assert contract.pointers(agent.post(path, fields)) == [where]
+
+
+# ---- unknown
+def redeemed_ago(minutes: int) -> None:
+    """Let the redemption lie so far back, as the owner, triggers at rest."""
+    with services.connection("owner") as owner, owner.transaction():
+        owner.execute("SET LOCAL session_replication_role = replica")
+        owner.execute("UPDATE approvals_grant SET redeemed_at = redeemed_at - make_interval(mins => %s)", [minutes])
+
+
+def test_outcome_unreported_after_15_minutes_is_unknown_until_reported(
+    agent: Caller, executor: Caller, redeemed: dict[str, Any]
+) -> None:
+    path = f"requests/{redeemed['id']}"
+    redeemed_ago(14)
+    before = agent.get(path)
+    assert before.json()["outcome"] is None
+    redeemed_ago(1)
+    after = agent.get(path)
+    unknown = {"result": "unknown", "response_code": None, "detail": None, "reported_at": None}
+    assert after.json()["outcome"] == unknown
+    assert after.headers["etag"] != before.headers["etag"]
+    assert agent.get(path, headers={"If-None-Match": before.headers["etag"]}).status_code == 200
+    assert agent.get(path, headers={"If-None-Match": after.headers["etag"]}).status_code == 304
+    assert [one["outcome"] for one in agent.get("requests").json()["results"]] == [unknown]
+    reported = executor.post(f"{path}/outcome", {"result": "succeeded"})
+    assert reported.json()["outcome"]["result"] == "succeeded"
+    assert agent.get(path).headers["etag"] not in (before.headers["etag"], after.headers["etag"])
+
+
+def test_outcome_unknown_is_counted_for_the_operator(server: Server, redeemed: dict[str, Any]) -> None:
+    def told() -> str:
+        text = httpx.get(f"{server.url}/metrics", trust_env=False).text
+        return next(line for line in text.splitlines() if line.startswith("countersign_outcomes_unknown "))
+
+    assert told() == "countersign_outcomes_unknown 0.0"
+    redeemed_ago(16)
+    assert told() == "countersign_outcomes_unknown 1.0"

@@ -58,6 +58,7 @@ def _start() -> None:
         _ROOT: str(root),
         "COUNTERSIGN_TEST_REDIS": services.redis_url,
         "COUNTERSIGN_TESTING": "1",
+        "PENDING_PER_AGENT": "100000",  # the cast has one agent; tests of the cap set their own
         "SHOW_LINKS": "1",  # tests have no mailbox to open; one of them sees to the default
         "COUNTERSIGN_ROLE": "app",
         "DJANGO_SETTINGS_MODULE": "config.settings",
