@@ -168,6 +168,7 @@ def name(
                     "delegate": str(delegate.pk),
                     "starts_at": timestamp(starts_at),
                     "ends_at": timestamp(ends_at),
+                    "named_by": str(by.pk),
                 },
                 personal={"reason": Personal(said)},
                 auth=auth,
@@ -206,7 +207,13 @@ def _end(found: Delegation, by: User, now: datetime, auth: Authentication | None
             type=EntryType.DELEGATION_ENDED,
             actor=person_party(by),
             subject=Party("delegation", str(found.pk)),
-            facts={"delegator": str(found.delegator_id), "delegate": str(found.delegate_id), **told},
+            facts={
+                "delegator": str(found.delegator_id),
+                "delegate": str(found.delegate_id),
+                "ended_at": timestamp(now),
+                "ended_by": str(by.pk),
+                **told,
+            },
             auth=auth,
         )
     )

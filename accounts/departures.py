@@ -47,19 +47,28 @@ def carry_out(by: Acting, person: User, reason: str, *, facts: Mapping[str, JSON
     person.save(update_fields=["is_active", "sessions_epoch"])
     person.refresh_from_db(fields=["sessions_epoch"])
     _take_everything(by, person, "deactivated")
-    Invitation.objects.filter(UNUSED, person=person).update(voided_at=Now())
+    voids = void_open_link(person)
     _lapse_changes_of(by, person)
     record(
         Draft(
             type=EntryType.PERSON_DEACTIVATED,
             actor=by.party,
             subject=people.person_party(person),
-            facts=dict(facts or {}),
+            facts={"active": False, "voids": voids, **(facts or {})},
             personal=people.why(reason),
             auth=by.auth,
         )
     )
     membership.shrank(by, person, "was deactivated.")
+
+
+def void_open_link(person: User) -> str | None:
+    """End the open link of a locked person; gives the link's id for the entry, None where there is none."""
+    link = Invitation.objects.select_for_update().filter(UNUSED, person=person).first()
+    if link is None:
+        return None
+    Invitation.objects.filter(pk=link.pk).update(voided_at=Now())
+    return str(link.pk)
 
 
 def _take_everything(by: Acting, person: User, reason: str) -> None:
@@ -79,7 +88,12 @@ def _lapse_changes_of(by: Acting, person: User) -> None:
                 type=EntryType.RIGHTS_CANCELLED,
                 actor=by.party,
                 subject=people.person_party(person),
-                facts={"change": str(change.pk), "why": "deactivated"},
+                facts={
+                    "change": str(change.pk),
+                    "why": "deactivated",
+                    "outcome": str(RightsChange.Outcome.LAPSED),
+                    "ended_by": None,
+                },
                 auth=by.auth,
             )
         )
@@ -106,7 +120,7 @@ def bring_back(by: Acting, person: User, reason: str, *, facts: Mapping[str, JSO
             type=EntryType.PERSON_REACTIVATED,
             actor=by.party,
             subject=people.person_party(person),
-            facts=dict(facts or {}),
+            facts={"active": True, **(facts or {})},
             personal=people.why(reason),
             auth=by.auth,
         )

@@ -14,6 +14,7 @@ from accounts.absence import TeamHours
 from accounts.acting import Refused
 from accounts.models import Team, User
 from accounts.people import person_party
+from audit.commitments import JSON
 from audit.entries import Authentication, Draft, Party, record
 from audit.limits import limited
 from audit.types import EntryType
@@ -75,6 +76,19 @@ def read(row: TeamHours) -> Hours:
     return Hours(frozenset(row.weekdays), row.opens, row.closes, row.timezone)
 
 
+def facts_of(hours: Hours | None) -> dict[str, JSON]:
+    """What an entry says of a team's hours; `hours` is None where they were taken away."""
+    if hours is None:
+        return {"hours": None}
+    return {
+        "hours": str(hours),
+        "weekdays": sorted(hours.weekdays),
+        "opens": f"{hours.opens:%H:%M:%S.%f}",
+        "closes": f"{hours.closes:%H:%M:%S.%f}",
+        "timezone": hours.zone,
+    }
+
+
 def keep(*, by: User, team: Team, hours: Hours | None, auth: Authentication | None = None) -> None:
     """Set a team's hours, or with None take them away; raises `Refused`. That `by` may is the gate's to say."""
     if hours is not None:
@@ -97,7 +111,7 @@ def keep(*, by: User, team: Team, hours: Hours | None, auth: Authentication | No
                 type=EntryType.TEAM_HOURS,
                 actor=person_party(by),
                 subject=Party("team", str(team.pk)),
-                facts={"slug": team.slug, "hours": str(hours) if hours is not None else None},
+                facts={"slug": team.slug, **facts_of(hours)},
                 auth=auth,
             )
         )

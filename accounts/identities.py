@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from allauth.socialaccount.models import SocialAccount
 
 from accounts.models import User
-from accounts.people import person_party
 from audit.commitments import JSON
 from audit.entries import Authentication, Draft, Party, Personal, record
 from audit.types import EntryType
@@ -29,7 +28,7 @@ def linked(person: User) -> bool:
 def record_link(
     *,
     by: Party,
-    person: User,
+    account: SocialAccount,
     issuer: str,
     subject: str,
     facts: Mapping[str, JSON] | None = None,
@@ -40,8 +39,13 @@ def record_link(
         Draft(
             type=EntryType.PERSON_CHANGED,
             actor=by,
-            subject=person_party(person),
-            facts={"what": "identity-linked", **(facts or {})},
+            subject=Party("person", str(account.user_id)),
+            facts={
+                "what": "identity-linked",
+                "account": str(account.pk),
+                "provider": account.provider,
+                **(facts or {}),
+            },
             personal={"issuer": Personal(issuer), "sub": Personal(subject)},
             auth=auth,
         )
@@ -58,5 +62,6 @@ def link(
     auth: Authentication | None = None,
 ) -> None:
     """Link a locked person who has no link yet, in the caller's transaction."""
-    SocialAccount(user=person, provider=PROVIDER, uid=known_as(issuer, subject), extra_data={}).save(force_insert=True)
-    record_link(by=by, person=person, issuer=issuer, subject=subject, facts=facts, auth=auth)
+    account = SocialAccount(user=person, provider=PROVIDER, uid=known_as(issuer, subject), extra_data={})
+    account.save(force_insert=True)
+    record_link(by=by, account=account, issuer=issuer, subject=subject, facts=facts, auth=auth)

@@ -26,11 +26,11 @@ from django.urls import reverse
 from accounts import people
 from accounts.acting import Acting, Refused, administrators, all_seen, changing, locked, one_at_a_time
 from accounts.addresses import whose
-from accounts.departures import holds_a_role_of_two
+from accounts.departures import holds_a_role_of_two, void_open_link
 from accounts.membership import AUDITOR_FOR
 from accounts.models import TWO_PEOPLE, Invitation, Role, Team, User
 from accounts.people import person_party
-from accounts.rights import GOOD, UNUSED
+from accounts.rights import GOOD
 from audit.canonical import timestamp
 from audit.commitments import JSON
 from audit.entries import Authentication, Draft, Party, record
@@ -113,8 +113,8 @@ def set_up(*, email: str, name: str) -> str:
 def _undo_mistake(operator: Party, person: User) -> None:
     User.objects.filter(pk=person.pk).update(is_active=False)
     people.take_role(by=operator, user=person, role=Role.ADMINISTRATOR)
-    _void_open(person)
-    record(Draft(type=EntryType.PERSON_DEACTIVATED, actor=operator, subject=person_party(person), facts={}))
+    facts: dict[str, JSON] = {"active": False, "voids": void_open_link(person)}
+    record(Draft(type=EntryType.PERSON_DEACTIVATED, actor=operator, subject=person_party(person), facts=facts))
 
 
 def issue(
@@ -129,16 +129,25 @@ def issue(
 ) -> str:
     """A fresh link for a locked person, inside the caller's transaction; earlier ones are void. `facts` and `reason`
     are the entry's, where it took two people."""
-    _void_open(person)
+    voids = void_open_link(person)
     token = secrets.token_urlsafe(32)
     until = now + VALID[kind]
-    Invitation(kind=kind, person=person, token_sha256=_digest(token), expires_at=until).save(force_insert=True)
+    made = Invitation(kind=kind, person=person, token_sha256=_digest(token), expires_at=until)
+    made.save(force_insert=True)
     record(
         Draft(
             type=EntryType.PERSON_INVITED,
             actor=by,
             subject=person_party(person),
-            facts={"kind": kind.value, "until": timestamp(until), **(facts or {})},
+            facts={
+                "kind": kind.value,
+                "until": timestamp(until),
+                "link": str(made.pk),
+                # Of the stored hash of 256 random bits: nobody can guess either back.
+                "token_digest": hashlib.sha256(made.token_sha256).hexdigest(),
+                "voids": voids,
+                **(facts or {}),
+            },
             personal=people.why(reason),
             auth=auth,
         )
@@ -180,7 +189,11 @@ def accept(*, token: str, password: str) -> User:
                 type=EntryType.PERSON_CHANGED,
                 actor=person_party(person),
                 subject=person_party(person),
-                facts={"what": f"{invitation.kind}-accepted"},
+                facts={
+                    "what": f"{invitation.kind}-accepted",
+                    "link": str(invitation.pk),
+                    "password_digest": people.password_digest(person),
+                },
             )
         )
         return person
@@ -210,10 +223,6 @@ def fit_name(name: str) -> str:
 
 def _open(token: str) -> QuerySet[Invitation]:
     return Invitation.objects.filter(GOOD, token_sha256=_digest(token))
-
-
-def _void_open(person: User) -> None:
-    Invitation.objects.filter(UNUSED, person=person).update(voided_at=Now())
 
 
 def _digest(token: str) -> bytes:

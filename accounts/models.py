@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.hashers import check_password
 from django.db import models
 from django.db.models import F, Func
 from django.db.models.functions import Lower, Now
@@ -93,6 +94,12 @@ class User(AbstractBaseUser):
     def get_full_name(self) -> str:
         """What colleagues see."""
         return self.name
+
+    def check_password(self, raw_password: str) -> bool:
+        """Whether this is their password; a hash that Django makes anew on the way leaves its entry."""
+        from accounts.changes import upgrade_hash  # which reads this module
+
+        return check_password(raw_password, self.password, lambda raw: upgrade_hash(self, raw))
 
     def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
         # Django compares this with each session on each request; the hashes of fallback keys go through here too.

@@ -171,7 +171,7 @@ def _link(request: HttpRequest, sociallogin: SocialLogin, person: User) -> None:
     with transaction.atomic():
         sociallogin.connect(request, locked(person.pk))
         who = person_party(person)
-        record_link(by=who, person=person, issuer=settings.OIDC_ISSUER, subject=subject)
+        record_link(by=who, account=sociallogin.account, issuer=settings.OIDC_ISSUER, subject=subject)
 
 
 def refuse(request: HttpRequest, why: str, sentence: str | Promise = "") -> NoReturn:

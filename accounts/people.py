@@ -6,6 +6,7 @@ Who may do so is for those who call to ask: pages go through `membership`, `two_
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -21,6 +22,12 @@ from audit.types import EntryType
 def person_party(user: User) -> Party:
     """How a person is named in entries."""
     return Party("person", str(user.pk))
+
+
+def password_digest(user: User) -> str:
+    """What entries say of a password: a digest of the stored hash, whose random salt is in no entry, so that nobody can
+    guess the password by it."""
+    return hashlib.sha256(user.password.encode()).hexdigest()
 
 
 def why(reason: str) -> dict[str, Personal]:
@@ -41,7 +48,7 @@ def create_person(
             type=EntryType.PERSON_CREATED,
             actor=by,
             subject=person_party(user),
-            facts={},
+            facts={"active": user.is_active, "password_digest": password_digest(user)},
             personal={"email": Personal(email), "name": Personal(name)},
             auth=auth,
         )
@@ -59,7 +66,7 @@ def create_team(*, by: Party, slug: str, name: str, auth: Authentication | None 
             type=EntryType.TEAM_CREATED,
             actor=by,
             subject=Party("team", str(team.pk)),
-            facts={"slug": slug},
+            facts={"slug": slug, "name": name},
             auth=auth,
         )
     )
@@ -71,26 +78,30 @@ def join_team(*, by: Party, user: User, team: Team, reason: str = "", auth: Auth
     """Seat a person in a team, where they then review."""
     membership = Membership(user=user, team=team)
     membership.save(force_insert=True)
-    _record_seat(EntryType.TEAM_JOINED, by, user, team, reason, auth)
+    _record_seat(EntryType.TEAM_JOINED, by, membership, team, reason, auth)
     return membership
 
 
 @transaction.atomic
 def leave_team(*, by: Party, user: User, team: Team, reason: str = "", auth: Authentication | None = None) -> bool:
     """Take a person's seat in a team; False where they had none. What they voted there is for the caller to see to."""
-    gone, _ = Membership.objects.filter(user=user, team=team).delete()
-    if gone:
-        _record_seat(EntryType.TEAM_LEFT, by, user, team, reason, auth)
-    return bool(gone)
+    seat = Membership.objects.select_for_update().filter(user=user, team=team).first()
+    if seat is None:
+        return False
+    _record_seat(EntryType.TEAM_LEFT, by, seat, team, reason, auth)
+    seat.delete()
+    return True
 
 
-def _record_seat(kind: EntryType, by: Party, user: User, team: Team, reason: str, auth: Authentication | None) -> None:
+def _record_seat(
+    kind: EntryType, by: Party, seat: Membership, team: Team, reason: str, auth: Authentication | None
+) -> None:
     record(
         Draft(
             type=kind,
             actor=by,
             subject=Party("team", str(team.pk)),
-            facts={"person": str(user.pk), "slug": team.slug},
+            facts={"person": str(seat.user_id), "slug": team.slug, "seat": str(seat.pk)},
             personal=why(reason),
             auth=auth,
         )
@@ -109,11 +120,17 @@ def give_role(
     auth: Authentication | None = None,
 ) -> RoleGrant:
     """Give a person a role, time-boxed where `expires_at` is given; one that has run out is replaced."""
-    RoleGrant.objects.filter(user=user, role=role, expires_at__lte=transaction_clock()).delete()
+    ended = (
+        RoleGrant.objects.select_for_update().filter(user=user, role=role, expires_at__lte=transaction_clock()).first()
+    )
+    replaces = str(ended.pk) if ended is not None else None
+    if ended is not None:
+        ended.delete()
     grant = RoleGrant(user=user, role=role, expires_at=expires_at)
     grant.save(force_insert=True)
     until = timestamp(expires_at) if expires_at else None
-    _record_role(EntryType.ROLE_GIVEN, by, user, role, {"until": until, **(facts or {})}, reason, auth)
+    given = {"until": until, "replaces": replaces, **(facts or {})}
+    _record_role(EntryType.ROLE_GIVEN, by, grant, given, reason, auth)
     return grant
 
 
@@ -128,17 +145,18 @@ def take_role(
     auth: Authentication | None = None,
 ) -> bool:
     """Take a role back; False where they held none, not even one that has run out."""
-    gone, _ = RoleGrant.objects.filter(user=user, role=role).delete()
-    if gone:
-        _record_role(EntryType.ROLE_TAKEN, by, user, role, facts or {}, reason, auth)
-    return bool(gone)
+    grant = RoleGrant.objects.select_for_update().filter(user=user, role=role).first()
+    if grant is None:
+        return False
+    _record_role(EntryType.ROLE_TAKEN, by, grant, facts or {}, reason, auth)
+    grant.delete()
+    return True
 
 
 def _record_role(
     kind: EntryType,
     by: Party,
-    user: User,
-    role: Role,
+    grant: RoleGrant,
     facts: Mapping[str, JSON],
     reason: str,
     auth: Authentication | None,
@@ -147,8 +165,8 @@ def _record_role(
         Draft(
             type=kind,
             actor=by,
-            subject=person_party(user),
-            facts={"role": role.value, **facts},
+            subject=Party("person", str(grant.user_id)),
+            facts={"role": str(grant.role), "role_grant": str(grant.pk), **facts},
             personal=why(reason),
             auth=auth,
         )

@@ -9,8 +9,11 @@ from allauth.mfa.models import Authenticator
 from cryptography.fernet import InvalidToken
 from django.db import transaction
 
+from accounts import second_factor
 from accounts.adapters import resealed
+from audit.entries import Party
 
+OPERATOR = Party("system", "operator")
 _FIELDS = ("secret", "seed")  # of an authenticator app, and of recovery codes
 
 
@@ -18,7 +21,7 @@ _FIELDS = ("secret", "seed")  # of an authenticator app, and of recovery codes
 def reseal() -> tuple[int, int]:
     """Seal anew what any known key opens; how many were, and how many no known key opens (they are left alone)."""
     done = lost = 0
-    for factor in Authenticator.objects.select_for_update().order_by("pk"):
+    for factor in Authenticator.objects.select_for_update(of=("self",)).select_related("user").order_by("pk"):
         data = dict(factor.data)
         try:
             data |= {name: resealed(data[name]) for name in _FIELDS if name in data}
@@ -26,6 +29,7 @@ def reseal() -> tuple[int, int]:
             lost += 1
             continue
         if data != factor.data:  # passkeys hold nothing that is sealed
-            Authenticator.objects.filter(pk=factor.pk).update(data=data)  # no save: nothing befell the person's factor
+            Authenticator.objects.filter(pk=factor.pk).update(data=data)
+            second_factor.record_change(factor, "second-factor-resealed", by=OPERATOR)
             done += 1
     return done, lost

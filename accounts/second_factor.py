@@ -10,15 +10,15 @@ from typing import Any
 
 from allauth.mfa.models import Authenticator
 from allauth.mfa.utils import decrypt, encrypt
-from django.db import transaction
-from django.db.models.signals import pre_delete, pre_save
+from django.db import connection, transaction
+from django.db.models.signals import post_save, pre_delete, pre_save
 from django.urls import reverse
 from django.utils.http import urlencode
 
 from accounts import totp
 from accounts.models import User
 from accounts.people import person_party
-from audit.entries import Authentication, Draft, record
+from audit.entries import Authentication, Draft, NotInTransaction, Party, record
 from audit.types import EntryType
 
 FRESH = timedelta(minutes=5)
@@ -77,24 +77,38 @@ def spend_code(authenticator: Authenticator, code: str, *, at: float) -> bool:
     return True
 
 
-def _record_change(authenticator: Authenticator, change: str) -> None:
+def record_change(authenticator: Authenticator, change: str, *, by: Party | None = None) -> None:
+    """Say in an entry what became of a stored second factor; `by` is its person where nobody else is named."""
     person = person_party(authenticator.user)
-    facts = {"change": change, "factor": str(authenticator.type)}
-    with transaction.atomic():
-        record(Draft(type=EntryType.PERSON_CHANGED, actor=person, subject=person, facts=facts))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT accounts_factor_digest(data) FROM mfa_authenticator WHERE id = %s", [authenticator.pk])
+        digest = cursor.fetchone()[0]
+    facts = {
+        "change": change,
+        "factor": str(authenticator.type),
+        "authenticator": str(authenticator.pk),
+        "factor_digest": digest,
+    }
+    record(Draft(type=EntryType.PERSON_CHANGED, actor=by or person, subject=person, facts=facts))
 
 
-# Before the row, so that without an entry there is no change: allauth's pages hold no transaction of their own.
-def _record_added(sender: object, instance: Authenticator, **_: Any) -> None:
-    if instance.pk is None:
-        _record_change(instance, "second-factor-added")
+def _refuse_alone(sender: object, instance: Authenticator, **_: Any) -> None:
+    if instance.pk is None and not connection.in_atomic_block:
+        raise NotInTransaction("a second factor is added in the transaction of its entry")
 
 
+def _record_added(sender: object, instance: Authenticator, created: bool, **_: Any) -> None:
+    if created:
+        record_change(instance, "second-factor-added")
+
+
+# Django sends this inside the transaction that deletes.
 def _record_removed(sender: object, instance: Authenticator, **_: Any) -> None:
-    _record_change(instance, "second-factor-removed")
+    record_change(instance, "second-factor-removed")
 
 
 def connect() -> None:
     """Listen for second factors that come and go; called once when the app is ready."""
-    pre_save.connect(_record_added, sender=Authenticator, dispatch_uid="accounts.second_factor.added")
+    pre_save.connect(_refuse_alone, sender=Authenticator, dispatch_uid="accounts.second_factor.alone")
+    post_save.connect(_record_added, sender=Authenticator, dispatch_uid="accounts.second_factor.added")
     pre_delete.connect(_record_removed, sender=Authenticator, dispatch_uid="accounts.second_factor.removed")

@@ -21,7 +21,7 @@ from accounts.models import TWO_PEOPLE, Invitation, RightsChange, Role, User
 from accounts.people import person_party, teams_and_roles_of, why
 from audit.canonical import timestamp
 from audit.commitments import JSON
-from audit.entries import Authentication, Draft, Party, record
+from audit.entries import Authentication, Draft, Party, Personal, record
 from audit.types import EntryType
 
 WAITS = timedelta(days=7)
@@ -76,8 +76,12 @@ def put_forward(
             type=EntryType.RIGHTS_PROPOSED,
             actor=by.party,
             subject=person_party(person),
-            facts={**_facts(change), "until": timestamp(change.expires_at)},
-            personal=why(reason),
+            facts={
+                **_facts(change),
+                "until": timestamp(change.expires_at),
+                "proposed_by": str(change.proposed_by_id),
+            },
+            personal={**why(reason), **({"identity": Personal(identity)} if identity else {})},
             auth=by.auth,
         )
     )
@@ -144,7 +148,11 @@ def confirm(*, by: Acting, change_id: UUID) -> tuple[User, str]:
 
 
 def _carry_out(by: Acting, person: User, change: RightsChange, role: Role | None, now: datetime) -> str:
-    facts: dict[str, JSON] = {"change": str(change.pk), "proposed_by": str(change.proposed_by_id)}
+    facts: dict[str, JSON] = {
+        "change": str(change.pk),
+        "proposed_by": str(change.proposed_by_id),
+        "confirmed_by": str(by.person.pk),
+    }
     if change.kind == Kind.GIVE and role is not None:
         people.give_role(by=by.party, user=person, role=role, reason=change.reason, facts=facts, auth=by.auth)
     elif change.kind == Kind.TAKE and role is not None:
@@ -170,7 +178,11 @@ def cancel(*, by: Acting, change_id: UUID) -> User:
                 type=EntryType.RIGHTS_CANCELLED,
                 actor=by.party,
                 subject=person_party(change.person),
-                facts=_facts(change),
+                facts={
+                    **_facts(change),
+                    "outcome": str(RightsChange.Outcome.CANCELLED),
+                    "ended_by": str(by.person.pk),
+                },
                 auth=by.auth,
             )
         )
@@ -200,7 +212,12 @@ def _lapse(by: Acting, change: RightsChange) -> None:
             type=EntryType.RIGHTS_CANCELLED,
             actor=by.party,
             subject=Party("person", str(change.person_id)),
-            facts={**_facts(change), "why": "lapsed"},
+            facts={
+                **_facts(change),
+                "why": "lapsed",
+                "outcome": str(RightsChange.Outcome.LAPSED),
+                "ended_by": None,
+            },
             auth=by.auth,
         )
     )

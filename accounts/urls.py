@@ -7,6 +7,7 @@ evidence), and whatever else allauth brings.
 from __future__ import annotations
 
 from allauth.account import views
+from allauth.mfa.webauthn import views as passkeys
 from django.contrib.auth.decorators import login_not_required
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
@@ -21,11 +22,13 @@ def nowhere(request: HttpRequest) -> HttpResponse:
     raise Http404
 
 
-# Each change of a password is one transaction with its entry (`changes`).
+# Each change of a password is one transaction with its entry (`changes`), and so is a passkey (`second_factor`): in
+# allauth's own pages only apps and recovery codes have a transaction.
 urlpatterns = [
     path("login/", oidc.to_the_issuer(views.login), name="account_login"),
     path("oidc/", oidc.begin, name="oidc"),
     path("oidc/callback/", oidc.callback, name="oidc_callback"),
+    path("2fa/webauthn/add/", transaction.atomic(passkeys.add_webauthn), name="mfa_add_webauthn"),
     path("logout/", views.logout, name="account_logout"),
     path("inactive/", views.account_inactive, name="account_inactive"),
     path("reauthenticate/", views.reauthenticate, name="account_reauthenticate"),

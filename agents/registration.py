@@ -5,6 +5,7 @@ Who may do so is the door's gate to ask; suspension is `suspension`'s, and deplo
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.models import User
+from accounts.people import transaction_clock
 from agents import keys
 from agents.models import Agent, Credential, Executor, Scope
 from audit.canonical import timestamp
@@ -29,7 +31,7 @@ def register_agent(*, by: Party, slug: str, purpose: str, owner: User, level: in
             type=EntryType.AGENT_REGISTERED,
             actor=by,
             subject=Party("agent", str(agent.pk)),
-            facts={"slug": slug, "owner": str(owner.pk), "level": level},
+            facts={"slug": slug, "owner": str(owner.pk), "level": level, "state": agent.state},
             personal={"purpose": Personal(purpose)},
         )
     )
@@ -83,6 +85,8 @@ def issue_credential(
                 "key": credential.public_id,
                 "scopes": list(credential.scopes),
                 "expires_at": timestamp(credential.expires_at),
+                # Of the stored hash of 256 random bits: nobody can guess either back.
+                "secret_digest": hashlib.sha256(key.digest).hexdigest(),
             },
         )
     )
@@ -92,13 +96,14 @@ def issue_credential(
 @transaction.atomic
 def revoke_credential(*, by: Party, credential: Credential) -> None:
     """End a key at once; revoking twice changes nothing."""
-    changed = Credential.objects.filter(pk=credential.pk, revoked_at__isnull=True).update(revoked_at=Now())
+    now = transaction_clock()
+    changed = Credential.objects.filter(pk=credential.pk, revoked_at__isnull=True).update(revoked_at=now)
     if changed:
         record(
             Draft(
                 type=EntryType.CREDENTIAL_REVOKED,
                 actor=by,
                 subject=Party("credential", str(credential.pk)),
-                facts={"key": credential.public_id},
+                facts={"key": credential.public_id, "revoked_at": timestamp(now)},
             )
         )

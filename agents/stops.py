@@ -7,13 +7,13 @@ From the commit of a stop on, whoever files, decides or redeems reads it (`permi
 from __future__ import annotations
 
 from django.db import IntegrityError, connection
-from django.db.models.functions import Now
 
 from accounts import reasons
 from accounts.acting import Refused
 from accounts.models import User
-from accounts.people import person_party
+from accounts.people import person_party, transaction_clock
 from agents.models import Stop
+from audit.canonical import timestamp
 from audit.entries import Authentication, Draft, Party, Personal, record
 from audit.limits import limited
 from audit.types import EntryType
@@ -61,7 +61,7 @@ def begin(*, by: User | None, reason: str, auth: Authentication | None = None) -
                     type=EntryType.STOP_BEGUN,
                     actor=person_party(by) if by is not None else OPERATOR,
                     subject=Party("stop", str(stop.number)),
-                    facts={"number": stop.number},
+                    facts={"number": stop.number, "by": str(by.pk) if by is not None else None},
                     personal={"reason": Personal(said)},
                     auth=auth,
                 )
@@ -80,14 +80,14 @@ def lift(*, number: int, by: User, reason: str, auth: Authentication | None = No
             raise StopRefused("This stop is not in force.")
         if stop.started_by_id == by.pk:
             raise StopRefused("You stopped all agents, so somebody else lets them ask again.")
-        Stop.objects.filter(number=number).update(lifted_at=Now(), lifted_by=by, lift_reason=said)
-        stop.refresh_from_db()
+        stop.lifted_at, stop.lifted_by, stop.lift_reason = transaction_clock(), by, said
+        stop.save(update_fields=["lifted_at", "lifted_by", "lift_reason"])
         record(
             Draft(
                 type=EntryType.STOP_LIFTED,
                 actor=person_party(by),
                 subject=Party("stop", str(number)),
-                facts={"number": number},
+                facts={"number": number, "by": str(by.pk), "lifted_at": timestamp(stop.lifted_at)},
                 personal={"reason": Personal(said)},
                 auth=auth,
             )

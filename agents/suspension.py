@@ -79,7 +79,7 @@ def suspend(*, agent_id: UUID, by: Party, reason: str, auth: Authentication | No
                 type=EntryType.AGENT_SUSPENDED,
                 actor=by,
                 subject=Party("agent", str(agent.pk)),
-                facts={"slug": agent.slug},
+                facts={"slug": agent.slug, "state": agent.state},
                 personal={"reason": Personal(said)},
                 auth=auth,
             )
@@ -106,7 +106,7 @@ def resume(*, agent_id: UUID, by: User, reason: str, auth: Authentication | None
                 type=EntryType.AGENT_RESUMED,
                 actor=person_party(by),
                 subject=Party("agent", str(agent.pk)),
-                facts={"slug": agent.slug},
+                facts={"slug": agent.slug, "state": agent.state},
                 personal={"reason": Personal(said)},
                 auth=auth,
             )

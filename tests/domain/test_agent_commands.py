@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from agents.models import Agent, Credential
+from audit.canonical import timestamp
 from tests.support.cast import Cast, make_cast
 from tests.support.leaves import entries
 
@@ -82,7 +83,9 @@ def test_a_key_is_revoked_by_its_public_id_at_once_and_once(cast: Cast) -> None:
     assert "a key of agent helpdesk" in run("revoke_key", public_id)
     assert Client().get("/api/v1/requests", headers=bearer).status_code == 401
     (entry,) = entries("credential.revoked")
-    assert entry["facts"] == {"key": public_id}
+    revoked_at = Credential.objects.get(public_id=public_id).revoked_at
+    assert revoked_at is not None
+    assert entry["facts"] == {"key": public_id, "revoked_at": timestamp(revoked_at)}
     for wrong, said in ((public_id, "No key in use"), ("nobody00", "No key in use"), (text, "does not belong")):
         with pytest.raises(CommandError, match=said):
             run("revoke_key", wrong)

@@ -11,6 +11,7 @@ from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP
 from allauth.mfa.utils import decrypt
 from django.core.management import CommandError, call_command
+from django.db import transaction
 
 from approvals.models import WebhookSecret
 from approvals.notifications import endpoints
@@ -31,8 +32,9 @@ def test_what_was_sealed_under_a_former_key_is_opened_by_the_new_one_alone(setti
     cast = make_cast(only=("admin1",))
     person = cast["admin1"]
     former = settings.SECRET_KEY
-    TOTP.activate(person, SECRET)
-    codes = RecoveryCodes.activate(person).get_unused_codes()
+    with transaction.atomic():
+        TOTP.activate(person, SECRET)
+        codes = RecoveryCodes.activate(person).get_unused_codes()
     auth = password_proof()
     _, webhook_secret = endpoints.add(
         by=person, url="https://hooks.example.org/x", events=["request.pending"], auth=auth
@@ -51,7 +53,8 @@ def test_what_was_sealed_under_a_former_key_is_opened_by_the_new_one_alone(setti
 
 def test_what_no_known_key_opens_is_left_alone_and_said(settings: Any) -> None:
     person = make_cast(only=("admin1",))["admin1"]
-    TOTP.activate(person, SECRET)
+    with transaction.atomic():
+        TOTP.activate(person, SECRET)
     before = Authenticator.objects.get().data
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "n" * 50, []
     with pytest.raises(CommandError, match="1 second factors and 0 secrets of webhooks are sealed under a key"):

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
+from django.db import transaction
 
 from accounts import people
 from accounts.models import Role, Team, User
@@ -24,7 +25,8 @@ from agents.models import Agent, Credential, Executor, Scope
 from approvals import decisions, policies, queries, requests, viewing
 from approvals.models import PolicyVersion, Request
 from approvals.rules.pack import read_folder
-from audit.entries import Authentication, Party
+from audit.entries import Authentication, Draft, Party, record
+from audit.types import EntryType
 from tests.support import services
 
 PASSWORD = "correct horse battery staple"
@@ -109,8 +111,12 @@ def make_person(name: str, *, teams: Collection[Team] = (), roles: Collection[Ro
 
 def password_set(person: User) -> None:
     """They sign in by `PASSWORD` from now on."""
-    User.objects.filter(pk=person.pk).update(password=_hashed_once())
-    person.refresh_from_db()
+    person.password = _hashed_once()
+    facts = {"what": "password-changed", "password_digest": people.password_digest(person)}
+    with transaction.atomic():
+        person.save(update_fields=["password"])
+        party = people.person_party(person)
+        record(Draft(type=EntryType.PERSON_CHANGED, actor=SETTING_UP, subject=party, facts=facts))
 
 
 @cache

@@ -7,6 +7,7 @@ from django.core import mail
 from django.test import Client
 
 from accounts.models import User
+from accounts.people import password_digest
 from tests.support.cast import PASSWORD, Cast, make_cast
 from tests.support.leaves import entries
 
@@ -41,10 +42,10 @@ def test_what_is_not_meant_to_be_used_leads_nowhere(signed_in: Client, cast: Cas
 def test_a_changed_password_leaves_its_entry(signed_in: Client, cast: Cast) -> None:
     signed_in.post("/accounts/password/change/", {"oldpassword": PASSWORD, "password1": NEW, "password2": NEW})
     assert User.objects.get(pk=cast["support1"].pk).check_password(NEW)
-    changed = entries("person.changed")
-    assert [(leaf["actor"]["id"], leaf["facts"]["what"]) for leaf in changed] == [
-        (str(cast["support1"].pk), "password-changed")
-    ]
+    setting_up, changed = entries("person.changed")
+    assert setting_up["actor"]["kind"] == "system"
+    assert (changed["actor"]["id"], changed["facts"]["what"]) == (str(cast["support1"].pk), "password-changed")
+    assert changed["facts"]["password_digest"] == password_digest(User.objects.get(pk=cast["support1"].pk))
 
 
 def test_a_reset_password_leaves_its_entry_and_an_unknown_address_is_told_the_same(cast: Cast) -> None:
@@ -62,4 +63,4 @@ def test_a_reset_password_leaves_its_entry_and_an_unknown_address_is_told_the_sa
     form = client.get(link.split("localhost:8000")[-1].removeprefix("http://testserver"), follow=True)
     client.post(form.request["PATH_INFO"], {"password1": NEW, "password2": NEW})
     assert User.objects.get(pk=cast["support1"].pk).check_password(NEW)
-    assert [leaf["facts"]["what"] for leaf in entries("person.changed")] == ["password-reset"]
+    assert [leaf["facts"]["what"] for leaf in entries("person.changed")] == ["password-changed", "password-reset"]

@@ -44,6 +44,13 @@ def changes() -> list[dict[str, Any]]:
     return [leaf["facts"] for leaf in leaves if leaf["type"] == "person.changed"]
 
 
+def digest(row: Authenticator) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT accounts_factor_digest(data) FROM mfa_authenticator WHERE id = %s", [row.pk])
+        found: str = cursor.fetchone()[0]
+    return found
+
+
 def with_password(client: Client) -> None:
     answer = client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
     assert answer.status_code == 302
@@ -79,13 +86,20 @@ def test_setting_one_up_asks_for_the_password_first(person: User) -> None:
 def test_each_that_comes_or_goes_is_an_entry(person: User) -> None:
     client = sign_in(person)
     app = set_up(client)
-    assert {"change": "second-factor-added", "factor": "totp"} in changes()
+    row = Authenticator.objects.get(type="totp")
+    assert {
+        "change": "second-factor-added",
+        "factor": "totp",
+        "authenticator": str(row.pk),
+        "factor_digest": digest(row),
+    } in changes()
     assert confirm(client, app.code()).status_code == 302
     assert client.post(reverse("mfa_deactivate_totp")).status_code == 302
-    assert changes()[-2:] == [
-        {"change": "second-factor-removed", "factor": "totp"},
-        {"change": "second-factor-removed", "factor": "recovery_codes"},
+    assert [(entry["change"], entry["factor"]) for entry in changes()[-2:]] == [
+        ("second-factor-removed", "totp"),
+        ("second-factor-removed", "recovery_codes"),
     ]
+    assert changes()[-2]["authenticator"] == str(row.pk)
     assert not second_factor.has_one(person)
 
 

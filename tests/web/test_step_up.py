@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -128,7 +129,8 @@ def test_a_recovery_code_re_authenticates_and_does_not_count(
 ) -> None:
     from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 
-    code = RecoveryCodes.activate(cast["privacy1"]).get_unused_codes()[0]
+    with transaction.atomic():
+        code = RecoveryCodes.activate(cast["privacy1"]).get_unused_codes()[0]
     request, client = file_request(cast, CRITICAL), signed_in("privacy1")
     assert confirm(client, code).status_code == 302
     answer = post(client, request)
