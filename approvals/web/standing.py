@@ -139,7 +139,7 @@ def events(seen: Seen, decisions: Sequence[Decision], *, notes: bool) -> list[Ev
     if outcome is not None:
         said = _("reported success") if outcome.result == "succeeded" else _("reported failure")
         found.append(Event(outcome.reported_at, words.own(_("The executor")), said))
-    elif seen.outcome_unknown:
+    elif seen.outcome_unknown and grant is not None and grant.redeemed_at is not None:
         late = grant.redeemed_at + OUTCOME_WITHIN
         found.append(Event(late, words.own(_("The executor")), _("has not reported what came of it: outcome unknown")))
     return sorted(found, key=lambda event: event.at)

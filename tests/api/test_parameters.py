@@ -66,11 +66,12 @@ def test_null_for_an_optional_member_is_absent(agent: Caller) -> None:
 
 
 def test_null_for_optional_members_of_a_redemption_is_absent(agent: Caller, executor: Caller) -> None:
-    body = {"grant": "x", "parameters": {}, "action": None, "resource": None}
+    body: dict[str, Any] = {"grant": "x", "parameters": {}, "action": None, "resource": None}
     contract.problem(executor.post("grants/redeem", body), "grant-invalid")
     assert agent.get("requests").json()["results"] == []
 
 
 @pytest.mark.parametrize("member", ["action", "resource", "parameters", "summary", "rationale"])
 def test_null_for_a_required_member_is_422(agent: Caller, member: str) -> None:
-    assert contract.pointers(agent.file(**{member: None})) == [f"/{member}"]
+    fields: dict[str, Any] = {member: None}
+    assert contract.pointers(agent.file(**fields)) == [f"/{member}"]
