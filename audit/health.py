@@ -5,6 +5,7 @@ Reads one row and one small file; seals nothing and repairs nothing. Denials nev
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,13 +70,15 @@ def status() -> Health:
             " s.forks, s.verifier_key, "
             " EXISTS (SELECT FROM audit_quarantine WHERE quarantined_at > clock_timestamp() - interval '1 day'),"
             " (SELECT extract(epoch FROM clock_timestamp() - p.recorded_at)::float8 FROM audit_pending AS p"
-            "   WHERE p.position > s.floor ORDER BY p.position LIMIT 1)"
+            "   WHERE p.position > s.floor ORDER BY p.position LIMIT 1),"
+            " (SELECT leaf FROM audit_leaf WHERE subject_kind = 'replay' AND subject_id = 'nightly'"
+            "   ORDER BY ordinal DESC LIMIT 1)"
             " FROM audit_sealerstate AS s WHERE s.id = 1"
         )
         row = cursor.fetchone()
     if row is None:
         return Health(0.0, None, 0, 0, None, 0, False, ["sealing", *_roles()])
-    alive, size, published, forks, verifier_key, quarantined, lag = row
+    alive, size, published, forks, verifier_key, quarantined, lag, replayed = row
     outside_size = _size(note, verifier_key)
     degraded = _roles()
     if alive is None or alive > LATE_SECONDS or (lag or 0.0) > LATE_SECONDS:
@@ -84,6 +87,8 @@ def status() -> Health:
         degraded.append("outside")
     if quarantined:
         degraded.append("quarantine")
+    if replayed is not None and _found_faults(bytes(replayed)):
+        degraded.append("replay")
     return Health(max(lag or 0.0, 0.0), alive, size, published, outside_size, forks, quarantined, degraded)
 
 
@@ -120,6 +125,14 @@ def verifier_key() -> str | None:
         cursor.execute("SELECT verifier_key FROM audit_sealerstate WHERE id = 1")
         row = cursor.fetchone()
     return str(row[0]) or None if row else None
+
+
+def _found_faults(leaf: bytes) -> bool:
+    """Whether the last nightly replay found what does not hold; one that can't be read counts as if it had."""
+    try:
+        return bool(json.loads(leaf)["facts"]["fault_count"])
+    except (KeyError, TypeError, ValueError):
+        return True
 
 
 def _outside_note() -> str | None:

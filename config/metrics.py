@@ -51,7 +51,7 @@ SELECT CASE WHEN standing_risk_unknown THEN 'unknown' ELSE standing_risk END, co
   FROM approvals_request WHERE status = 'pending' GROUP BY 1
 """
 # What was told to nobody yet, what a receiver has not taken though it was due, and redemptions of the last day that have
-# no outcome 15 minutes later; each by a partial index.
+# no outcome yet; each by a partial index.
 _OUTBOX = """
 SELECT (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(at)), 0) FROM approvals_notice
          WHERE addressed_at IS NULL),
@@ -162,7 +162,7 @@ def _of_database() -> Iterator[Metric]:
     yield GaugeMetricFamily("countersign_sealer_silent_seconds", "Since the sealer last said it lives.", alive)
     degraded = GaugeMetricFamily("countersign_degraded", "What /readyz names as degraded.", labels=["what"])
     named = {*log.degraded, *signing()}
-    for what in ("outside", "quarantine", "roles", "sealing", "signing"):
+    for what in ("outside", "quarantine", "replay", "roles", "sealing", "signing"):
         degraded.add_metric([what], what in named)
     yield degraded
 

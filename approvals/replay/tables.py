@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import connection, transaction
 
@@ -82,15 +84,16 @@ def replay(*, late: timedelta | None = LATE, said: Callable[[int], None] = lambd
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        owners, allowed, delegations = _Owners(), _allowances(), _Delegations()
-        for chunk in _chunks("request"):
-            stories = [tell(request, leaves, owners.at, allowed.get, delegations.ran) for request, leaves in chunk]
-            rows = {row[0]: row[1:] for row in _fetch(_ROWS, ids=[story.request for story in stories])}
-            for story, (_, leaves) in zip(stories, chunk, strict=True):
+        owners, allowed, delegations = _Owners(done), _allowances(done), _Delegations(done)
+        for chunk in _chunks("request", done):
+            rows = {row[0]: row[1:] for row in _fetch(_ROWS, ids=[request for request, _ in chunk if _is_id(request)])}
+            for request, leaves in chunk:
                 done.entries += len(leaves)
-                for what in (*story.faults, *_differences(story, rows.get(story.request))):
-                    done.fault(f"request {story.request}", what)
-            done.requests += len(stories)
+                with _malformed(done, f"request {request}"):
+                    story = tell(request, leaves, owners.at, allowed.get, delegations.ran)
+                    for what in (*story.faults, *_differences(story, rows.get(request))):
+                        done.fault(f"request {request}", what)
+            done.requests += len(chunk)
             said(done.requests)
         for (request,) in _fetch(_WITHOUT_ENTRIES):
             done.fault(f"request {request}", "a row without any entry")
@@ -126,12 +129,29 @@ def _differences(story: Story, row: Sequence[Any] | None) -> Iterator[str]:
         yield "row and log disagree about who decided"
 
 
+@contextmanager
+def _malformed(done: Replay, about: str) -> Iterator[None]:
+    """Report what cannot be read as a fault, and go on: one odd entry must not hide all the others."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        done.fault(about, f"its entries or its row cannot be read ({type(error).__name__}: {error})")
+
+
+def _is_id(subject: str) -> bool:
+    """Whether a subject can be the id of a row, as we write ids."""
+    try:
+        return str(UUID(subject)) == subject
+    except ValueError:
+        return False
+
+
 class _Owners:
     """Who answered for an agent when: from the entries of agents that name an owner."""
 
-    def __init__(self) -> None:
+    def __init__(self, done: Replay) -> None:
         self._since: dict[str, list[tuple[datetime, str]]] = {}
-        for chunk in _chunks("agent"):
+        for chunk in _chunks("agent", done):
             for agent, leaves in chunk:
                 self._since[agent] = [(leaf.at, leaf.facts["owner"]) for leaf in leaves if "owner" in leaf.facts]
 
@@ -145,17 +165,21 @@ class _Owners:
 class _Delegations:
     """When each delegation ran: from the entries of its naming and its end."""
 
-    def __init__(self) -> None:
+    def __init__(self, done: Replay) -> None:
         self._spans: dict[str, tuple[datetime, datetime]] = {}
-        for chunk in _chunks("delegation"):
+        for chunk in _chunks("delegation", done):
             for delegation, leaves in chunk:
-                for leaf in leaves:
-                    if leaf.type == "delegation.made":
-                        start, end = (datetime.fromisoformat(leaf.facts[name]) for name in ("starts_at", "ends_at"))
-                        self._spans[delegation] = (start, end)
-                    elif leaf.type == "delegation.ended" and delegation in self._spans:
-                        start, end = self._spans[delegation]
-                        self._spans[delegation] = (start, min(end, leaf.at))
+                with _malformed(done, f"delegation {delegation}"):
+                    self._read(delegation, leaves)
+
+    def _read(self, delegation: str, leaves: Sequence[Leaf]) -> None:
+        for leaf in leaves:
+            if leaf.type == "delegation.made":
+                start, end = (datetime.fromisoformat(leaf.facts[name]) for name in ("starts_at", "ends_at"))
+                self._spans[delegation] = (start, end)
+            elif leaf.type == "delegation.ended" and delegation in self._spans:
+                start, end = self._spans[delegation]
+                self._spans[delegation] = (start, min(end, leaf.at))
 
     def ran(self, delegation: str, moment: datetime) -> bool:
         """Whether it ran at that moment."""
@@ -163,18 +187,25 @@ class _Delegations:
         return span is not None and span[0] <= moment < span[1]
 
 
-def _allowances() -> dict[str, Allowed]:
-    told = ((one, tell_allowance(leaves)) for chunk in _chunks("allowance") for one, leaves in chunk)
-    return {one: allowed for one, allowed in told if allowed is not None}
+def _allowances(done: Replay) -> dict[str, Allowed]:
+    found: dict[str, Allowed] = {}
+    for chunk in _chunks("allowance", done):
+        for one, leaves in chunk:
+            with _malformed(done, f"allowance {one}"):
+                allowed = tell_allowance(leaves)
+                if allowed is not None:
+                    found[one] = allowed
+    return found
 
 
-def _chunks(kind: str) -> Iterator[list[tuple[str, list[Leaf]]]]:
-    """Whole subjects with their leaves in order, so many at a time."""
+def _chunks(kind: str, done: Replay) -> Iterator[list[tuple[str, list[Leaf]]]]:
+    """Whole subjects with their leaves in order, so many at a time; a leaf that cannot be read is a fault."""
     after = ""
     while ids := [subject for (subject,) in _fetch(_SUBJECTS, kind=kind, after=after, limit=CHUNK)]:
         told: dict[str, list[Leaf]] = {subject: [] for subject in ids}
         for subject, leaf in _fetch(_LEAVES, kind=kind, ids=ids):
-            told[subject].append(parse(bytes(leaf)))
+            with _malformed(done, f"{kind} {subject}"):
+                told[subject].append(parse(bytes(leaf)))
         yield list(told.items())
         after = ids[-1]
 

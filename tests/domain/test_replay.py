@@ -6,15 +6,21 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from approvals import expiry, grants, queries, questions, redemption, requests
 from approvals.models import Request
 from approvals.models.request import AMENDMENT
 from approvals.replay import nightly
 from approvals.replay.tables import replay
-from audit.models import Pending
+from audit import health
+from audit.entries import Draft, Party, record
+from audit.erasure import UnknownSubject, erase_details
+from audit.models import Detail, Pending
+from audit.types import EntryType
 from tests.support import sealing, services
 from tests.support.cast import Cast, decide, file_request, make_cast, password_proof
+from tests.support.database_roles import default_connection_as
 from tests.support.eventually import eventually
 from tests.support.leaves import entries
 
@@ -158,3 +164,38 @@ def test_each_night_an_entry_says_what_was_found(cast: Cast, lived: dict[str, Re
     assert (clean["requests"], clean["fault_count"], clean["faults"]) == (len(lived), 0, [])
     assert found["fault_count"] == 1
     assert str(lived["half"].pk) in found["faults"][0]
+
+
+def test_replay_of_a_log_with_malformed_subjects_reports_them_and_goes_on(lived: dict[str, Request]) -> None:
+    for kind in ("request", "agent", "delegation", "allowance"):
+        for name in ("nosuch", "", "0192f0c0-0000-7000-8000-00000000000", str(lived["approved"].pk).upper()):
+            if name:
+                with transaction.atomic():
+                    record(Draft(EntryType.ERASURE, Party("operator", "op"), Party(kind, name), facts={"basis": "x"}))
+    with transaction.atomic():
+        for kind, entry in (("delegation", "delegation.made"), ("allowance", "allowance.proposed")):
+            record(Draft(EntryType(entry), Party("operator", "op"), Party(kind, "odd"), facts={}))
+        record(Draft(EntryType.REQUEST_FILED, Party("agent", "a"), Party("request", "odd"), facts={"status": "new"}))
+    found = replay()
+    about = {fault.partition(":")[0] for fault in found.faults}
+    assert {"request nosuch", "request odd", "delegation odd", "allowance odd"} <= about
+    assert not any(str(request.pk) in fault for request in lived.values() for fault in found.faults)
+
+
+def test_erase_of_a_subject_without_entries_is_refused_and_erases_nothing(lived: dict[str, Request]) -> None:
+    known = Party("request", str(lived["redeemed"].pk))
+    before = Detail.objects.count()
+    for name in ("nosuch", str(lived["redeemed"].pk).upper(), "0192f0c0-0000-7000-8000-000000000000"):
+        with pytest.raises(UnknownSubject, match=f"request:{name}"), default_connection_as("eraser"):
+            erase_details(subjects=[known, Party("request", name)], basis="A slip.", by=Party("operator", "op"))
+    assert Detail.objects.count() == before
+    assert not entries("erasure")
+
+
+def test_faults_of_the_nightly_replay_degrade_readyz(cast: Cast, lived: dict[str, Request]) -> None:
+    assert "replay" not in health.status().degraded
+    with services.connection("owner") as owner, owner.transaction():
+        owner.execute("SET LOCAL session_replication_role = replica")
+        owner.execute("UPDATE approvals_request SET status = 'expired' WHERE id = %s", [lived["rejected"].pk])
+    assert nightly.run().fault_count
+    eventually(lambda: "replay" in health.status().degraded)
