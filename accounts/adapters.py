@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.forms import ResetPasswordForm
+from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.adapter import get_adapter as mfa_adapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
@@ -24,7 +25,7 @@ from django.contrib.sites.requests import RequestSite
 from django.http import HttpRequest
 from django.urls import reverse
 
-from accounts import second_factor
+from accounts import confirming, second_factor
 from accounts.addresses import folded, whose
 
 
@@ -35,15 +36,22 @@ class ClosedAdapter(DefaultAccountAdapter):
         """Never."""
         return False
 
+    def is_reauthentication_required(self, *, app: str, **keywords: Any) -> bool:
+        """Always; and where there is nothing here to confirm with, the provider is asked again (`confirming`)."""
+        request = context.request
+        if request.user.is_authenticated and confirming.has_no_method(request.user):
+            confirming.require(request)
+        return True
+
     def get_reset_password_from_key_url(self, key: str) -> str:
         """Under BASE_URL: the Host header is whatever the caller sent."""
         page = reverse("account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"})
         return settings.BASE_URL + page.replace("UID-KEY", quote(key))
 
-    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+    def send_mail(self, template_prefix: str, email: str, more: dict[str, Any]) -> None:
         """With our own name and address, and none of the request's."""
         own = {"current_site": RequestSite(_Ours()), "email": email}
-        self.render_mail(template_prefix, email, own | context).send()
+        self.render_mail(template_prefix, email, own | more).send()
 
     def format_email_subject(self, subject: str) -> str:
         """As our other mails begin."""

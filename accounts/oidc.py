@@ -26,17 +26,21 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
-from accounts import departures, two_people
+from accounts import confirming, departures, two_people
 from accounts.acting import Refused, locked
 from accounts.addresses import whose
 from accounts.identities import PROVIDER, known_as, linked, record_link
 from accounts.models import User
 from accounts.people import person_party
+from audit.limits import clock
 
 #: Signatures by a private key alone: what a shared secret signs, whoever shares it can sign.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 NOT_KNOWN = gettext_lazy(
     "Your provider's sign-in is not known here, or not for an active person. Ask an administrator."
+)
+NOT_ASKED = gettext_lazy(
+    "Your provider did not say that it asked you just now, so nothing was confirmed. Ask an administrator."
 )
 WAITS = gettext_lazy("Your provider's sign-in waits for an administrator to confirm it: your role takes two people.")
 log = structlog.get_logger(__name__)
@@ -144,6 +148,16 @@ class PeopleOnly(DefaultSocialAccountAdapter):
             _link(request, sociallogin, person)
         if not sociallogin.user.is_active:
             refuse(request, "inactive")
+        if again := sociallogin.state.get("again"):
+            self._confirmed(request, sociallogin, again)
+
+    def _confirmed(self, request: HttpRequest, sociallogin: SocialLogin, asked_of: str) -> None:
+        """The provider was asked anew: it must be the person who sent us there, and asked just now."""
+        if asked_of != str(request.user.pk) or asked_of != str(sociallogin.user.pk):
+            refuse(request, "confirmed as somebody else")
+        if not confirming.is_proof(sociallogin.claims, at=clock()):
+            refuse(request, "no fresh auth_time", NOT_ASKED)
+        request.confirmed_by_provider = True  # type: ignore[attr-defined]  # for the door: signing in empties the session
 
     def on_authentication_error(self, request: HttpRequest, provider: Any, **why: Any) -> NoReturn:
         """What the provider answered is not shown: it is logged."""

@@ -15,7 +15,7 @@ from django.db.models.signals import post_save, pre_delete, pre_save
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from accounts import totp
+from accounts import letters, totp
 from accounts.models import User
 from accounts.people import person_party
 from audit.entries import Authentication, Draft, NotInTransaction, Party, record
@@ -24,6 +24,11 @@ from audit.types import EntryType
 FRESH = timedelta(minutes=5)
 #: What counts. A recovery code lets people back in when a device is lost; written down, it proves no device at hand.
 COUNTS = {"mfa:totp": "an authenticator app", "mfa:webauthn": "a passkey"}
+_KINDS = {"totp": "An authenticator app", "webauthn": "A passkey", "recovery_codes": "A set of recovery codes"}
+_SAID = {
+    "second-factor-added": "%(factor)s was added to your account at Countersign.",
+    "second-factor-removed": "%(factor)s was removed from your account at Countersign.",
+}
 _TYPES = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 
 
@@ -90,6 +95,9 @@ def record_change(authenticator: Authenticator, change: str, *, by: Party | None
         "factor_digest": digest,
     }
     record(Draft(type=EntryType.PERSON_CHANGED, actor=by or person, subject=person, facts=facts))
+    if said := _SAID.get(change):
+        owner, text = authenticator.user, said % {"factor": _KINDS[str(authenticator.type)]}
+        transaction.on_commit(lambda: letters.tell_of_factor(owner, text))
 
 
 def _refuse_alone(sender: object, instance: Authenticator, **_: Any) -> None:

@@ -27,6 +27,7 @@ def nowhere(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("login/", oidc.to_the_issuer(views.login), name="account_login"),
     path("oidc/", oidc.begin, name="oidc"),
+    path("oidc/confirm/", oidc.to_the_issuer(oidc.confirm, signed_in=True), name="oidc_confirm"),
     path("oidc/callback/", oidc.callback, name="oidc_callback"),
     path("2fa/webauthn/add/", transaction.atomic(passkeys.add_webauthn), name="mfa_add_webauthn"),
     path("logout/", views.logout, name="account_logout"),

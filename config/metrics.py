@@ -50,8 +50,8 @@ SELECT CASE WHEN standing_risk_unknown THEN 'unknown' ELSE standing_risk END, co
        count(*) FILTER (WHERE undecidable IS NOT NULL AND expires_at > clock_timestamp())
   FROM approvals_request WHERE status = 'pending' GROUP BY 1
 """
-# What was told to nobody yet, what a receiver has not taken though it was due, and redemptions of the last day that have
-# no outcome yet; each by a partial index.
+# What was told to nobody yet, what a receiver has not taken though it was due, and redemptions of the last day without
+# an outcome; each by a partial index.
 _OUTBOX = """
 SELECT (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(at)), 0) FROM approvals_notice
          WHERE addressed_at IS NULL),

@@ -11,13 +11,13 @@ from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from allauth.account.adapter import get_adapter
 from allauth.core.exceptions import ReauthenticationRequired
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
+from accounts import confirming
 from accounts.acting import Acting, Refused
 from accounts.directory import READERS
 from accounts.models import Role, User
@@ -68,7 +68,7 @@ def acting_afresh(request: HttpRequest) -> Acting:
     age = clock() - by.auth.at
     if -AHEAD <= age < FRESH:
         return by
-    if not get_adapter().get_reauthentication_methods(by.person):
+    if confirming.has_no_method(by.person):
         raise Refused(_("Sign out and in again first: this asks for a sign-in less than 5 minutes old."))
     raise ReauthenticationRequired
 

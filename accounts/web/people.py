@@ -18,11 +18,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts import departures, directory, invitations, membership, two_people
+from accounts import departures, directory, invitations, letters, membership, two_people
 from accounts.acting import Acting, Refused
 from accounts.directory import Entry, Some
 from accounts.models import TWO_PEOPLE, RightsChange, Role, RoleGrant, Team, User
-from accounts.web import letters
 from accounts.web.doors import acting, acting_afresh, as_id, door, refusal, roles_of_reader
 
 PAGE = 50

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import SECRET_SESSION_KEY
 from allauth.socialaccount.models import SocialAccount
+from django.core import mail
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.urls import reverse
 
 from accounts import two_people
 from accounts.acting import Acting, Refused
@@ -292,3 +297,75 @@ def test_the_only_administrators_link_is_confirmed_by_the_operator(cast: Cast, p
     give_role(by=SETTING_UP, user=cast["support2"], role=Role.ADMINISTRATOR)
     with pytest.raises(CommandError, match="one active administrator"):
         call_command("setup", email="support2@example.test", confirm_link=True)
+
+
+# ---- confirming without a password or a factor
+GUARDED = ["mfa_activate_totp", "mfa_add_webauthn", "mfa_generate_recovery_codes"]
+
+
+def confirm_again(provider: Provider, client: Client, **more: Any) -> Any:
+    """Press the button that has the provider ask again; what the browser gets in the end."""
+    sent = client.post("/accounts/oidc/", {"next": "/accounts/2fa/totp/activate/", "again": "1"})
+    asked = parse_qs(urlsplit(sent["Location"]).query)
+    assert (asked["prompt"], asked["max_age"]) == (["login"], ["0"])
+    provider.claims = claims(**more)
+    return client.get(f"/accounts/oidc/callback/?{provider.send_back(sent['Location'])}")
+
+
+def without_password(person: User) -> None:
+    person.set_unusable_password()
+    person.save(update_fields=["password"])
+
+
+@pytest.mark.parametrize("page", GUARDED)
+def test_a_session_alone_adds_no_factor(cast: Cast, provider: Provider, page: str) -> None:
+    without_password(cast["support1"])
+    client, _ = sign_in(provider)
+    for answer in (client.get(reverse(page)), client.post(reverse(page), {"code": "123456"})):
+        assert (answer.status_code, answer["Location"].partition("?")[0]) == (302, "/accounts/oidc/confirm/")
+    assert not Authenticator.objects.exists()
+    assert "Confirm with" in said(client.get("/accounts/oidc/confirm/?next=/accounts/2fa/totp/activate/"))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"auth_time": int(time.time()) - 400}, {"auth_time": True}, {"auth_time": "1"}, {"auth_time": 2**40}],
+    ids=["none", "old", "true", "text", "future"],
+)
+def test_a_provider_without_fresh_auth_time_confirms_nothing(
+    cast: Cast, provider: Provider, more: dict[str, Any]
+) -> None:
+    without_password(cast["support1"])
+    client, _ = sign_in(provider)
+    assert confirm_again(provider, client, **more).status_code == 403
+    assert client.get(reverse("mfa_activate_totp")).status_code == 302
+
+
+def test_a_fresh_proof_of_the_provider_lets_a_factor_be_added(cast: Cast, provider: Provider) -> None:
+    without_password(cast["support1"])
+    client, _ = sign_in(provider)
+    assert confirm_again(provider, client, auth_time=int(time.time())).status_code == 302
+    assert client.get(reverse("mfa_activate_totp")).status_code == 200
+    app = codes.App(client.session[SECRET_SESSION_KEY])
+    assert client.post(reverse("mfa_activate_totp"), {"code": app.code()}).status_code == 302
+    assert [letter.subject for letter in mail.outbox][:1] == ["Your second factor has changed"]
+    assert "An authenticator app was added" in mail.outbox[0].body
+
+
+def test_a_proof_of_somebody_else_confirms_nothing(cast: Cast, provider: Provider) -> None:
+    without_password(cast["support1"])
+    client, _ = sign_in(provider)
+    answer = confirm_again(provider, client, sub="other", email="support2@example.test", auth_time=int(time.time()))
+    assert answer.status_code == 403
+    assert client.get(reverse("mfa_activate_totp")).status_code in (302, 403)
+    assert not Authenticator.objects.exists()
+
+
+def test_a_role_of_two_adds_no_factor_by_the_provider_alone(cast: Cast, provider: Provider) -> None:
+    without_password(cast["support1"])
+    client, _ = sign_in(provider)
+    give_role(by=SETTING_UP, user=cast["support1"], role=Role.POLICY_ACTIVATOR)
+    assert confirm_again(provider, client, auth_time=int(time.time())).status_code == 302
+    refused = client.get(reverse("mfa_activate_totp"))
+    assert refused.status_code == 403
+    assert "Ask two administrators for a new sign-in" in said(refused)

@@ -1,4 +1,7 @@
-"""The one letter of people's pages: a one-time link to whom it is for. Notifications of requests are a floor above."""
+"""The letters about somebody's own sign-in: a one-time link, and that a factor came or went.
+
+Notifications of requests are a floor above.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,17 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 
 log = structlog.get_logger(__name__)
+
+
+def tell_of_factor(person: User, said: str) -> bool:
+    """Tell somebody that a second factor of theirs came or went, once that is committed; whether the letter left."""
+    text = _("If this was not you, tell an administrator at once: somebody may be using your account.")
+    try:
+        send_mail(_("Your second factor has changed"), f"{said}\n\n{text}\n", None, [person.email])
+    except OSError:
+        log.warning("factor_letter_not_sent", person=str(person.pk))
+        return False
+    return True
 
 
 def send_link(person: User, address: str) -> bool:
