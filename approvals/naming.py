@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from approvals.display.scripts import script_of
+from approvals.scripts import script_of
 
 # Letters that no decomposition takes apart, as people type them without their accents.
 _PLAIN = str.maketrans(

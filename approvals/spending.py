@@ -126,7 +126,15 @@ def find(ask: Ask, ruling: Ruling, pack: Pack | None, *, agent_id: UUID, owner_i
     for allowance in candidates:
         try:
             condition = conditions.read(allowance.condition, action)
-        except conditions.BadCondition:  # of an action whose catalogue has changed
+        except conditions.BadCondition as error:  # what may be a bound, or its action's catalogue, has changed since
+            _end(
+                _OPEN_ONE,
+                allowance.pk,
+                1,
+                by=lifecycle.SYSTEM,
+                reason=f"Its bounds are no longer accepted: {error}"[:500],
+                facts={},
+            )
             continue
         if not condition.holds(agent=ask.agent, resource=ask.resource, parameters=ask.parameters):
             continue
@@ -176,6 +184,10 @@ def spend(usable: Usable, request: Request, ruling: Ruling, *, at: datetime) -> 
 _OPEN_OF_AGENT = (
     "SELECT id FROM approvals_allowance WHERE agent_id = %s AND revoked_at IS NULL AND uses_left > 0"
     " AND ends_at > clock_timestamp() ORDER BY id LIMIT %s FOR UPDATE"
+)
+_OPEN_ONE = (
+    "SELECT id FROM approvals_allowance WHERE id = %s AND revoked_at IS NULL AND uses_left > 0"
+    " AND ends_at > clock_timestamp() LIMIT %s FOR UPDATE SKIP LOCKED"
 )
 _OPEN_BEFORE = (
     "SELECT id FROM approvals_allowance WHERE epoch < %s AND revoked_at IS NULL AND uses_left > 0"

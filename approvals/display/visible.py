@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import Literal
 from urllib.parse import urlsplit
 
-from approvals.display.scripts import is_mixed
+from approvals.scripts import is_mixed
 
 Kind = Literal["plain", "token", "mixed", "rtl"]
 

@@ -63,6 +63,25 @@ def reads_soft(policy: Mapping[str, Any], soft: frozenset[str]) -> bool:
     return any(name in soft or _INSIDE_AN_ARRAY.search(name) for name in attributes_of(policy))
 
 
+RESOURCE = {".": {"left": {"Var": "context"}, "attr": "resource"}}
+
+
+def parts_of(expression: Any) -> Iterator[Any]:
+    """An expression of Cedar's JSON form and everything in it."""
+    yield expression
+    if isinstance(expression, Mapping | list):
+        for member in expression.values() if isinstance(expression, Mapping) else expression:
+            yield from parts_of(member)
+
+
+def likes_in(expression: Any) -> Iterator[tuple[Any, list[Any]]]:
+    """Each `like` in an expression: what it reads, and its pattern."""
+    for part in parts_of(expression):
+        like = part.get("like") if isinstance(part, Mapping) else None
+        if isinstance(like, Mapping) and "pattern" in like:
+            yield like["left"], like["pattern"]
+
+
 def attributes_of(expression: Any) -> Iterator[str]:
     """Every attribute name read or tested for in an expression of Cedar's JSON form."""
     if isinstance(expression, Mapping):

@@ -15,7 +15,7 @@ from typing import Any
 
 import cedarpy
 
-from approvals.rules import cedar_schema, nesting, values
+from approvals.rules import cedar_schema, nesting, paths, values
 from approvals.rules import schema as schemas
 from approvals.rules.catalogue import Action
 from approvals.rules.values import JSON
@@ -39,6 +39,7 @@ class Condition:
     text: str
     action: Action
     free: tuple[str, ...]
+    likes: tuple[tuple[tuple[str, ...], str], ...] = ()  # what each `like` reads, and the beginning that it asks for
 
     def holds(self, *, agent: str, resource: str, parameters: JSON) -> bool:
         """Whether this request falls under it; False wherever it cannot be told."""
@@ -49,7 +50,23 @@ class Condition:
             lengths = values.lengths_of(parameters)
         except ValueError:
             return False
+        if not self._stars_are_plain(resource, parameters):
+            return False
         return _asked(self.text, agent, self.action.name, resource, mapped, lengths)
+
+    def _stars_are_plain(self, resource: str, parameters: JSON) -> bool:
+        """Whether each `*` stands for a name that leads nowhere else; False where it cannot be told."""
+        for path, beginning in self.likes:
+            value: Any = {"resource": resource, "parameters": parameters}
+            for name in path:
+                value = value.get(name) if isinstance(value, Mapping) else None
+            if value is None:
+                continue  # it is not there, so nothing is like it
+            if not isinstance(value, str):
+                return False
+            if value.startswith(beginning) and not paths.may_stand_for_star(value[len(beginning) :]):
+                return False
+        return True
 
 
 def read(text: str, action: Action) -> Condition:
@@ -77,7 +94,49 @@ def _read(text: str, action: Action) -> Condition:
         raise BadCondition(problems[0])
     if _bounds_nothing(text, action):
         raise BadCondition("It also holds where anything or nothing is given, so it bounds nothing: say to what.")
-    return Condition(text, action, _free(body, action))
+    _refuse_unbounded(body, action)
+    return Condition(text, action, _free(body, action), tuple(_likes(body)))
+
+
+def _refuse_unbounded(body: Mapping[str, Any], action: Action) -> None:
+    """Ask for an upper bound on the amount and on the fact that reviewers retype, where these are numbers."""
+    pointers = {action.salient, action.money[0] if action.money else None} - {None}
+    for pointer in sorted(str(one) for one in pointers):
+        name = pointer.removeprefix("/")
+        member = action.schema.get("properties", {}).get(name)
+        if member is None or not schemas.types_at(member) <= {"integer", "number"}:
+            continue
+        place = {".": {"left": {".": {"left": {"Var": "context"}, "attr": "parameters"}}, "attr": name}}
+        if not any(_ends_above(part, place) for part in cedar_schema.parts_of(body)):
+            raise BadCondition(f"Say how much at most: {_member('context.parameters', name)} <= …")
+
+
+def _ends_above(part: Any, place: Mapping[str, Any]) -> bool:
+    """Whether this part of an expression compares the place with a fixed value that it may not pass."""
+    if not isinstance(part, Mapping):
+        return False
+    for operators, own, other in (("< <= ==", "left", "right"), ("> >= ==", "right", "left")):
+        for operator in operators.split():
+            sides = part.get(operator)
+            if isinstance(sides, Mapping) and sides.get(own) == place and "Value" in sides.get(other, {}):
+                return True
+    sides = part.get("contains")
+    return isinstance(sides, Mapping) and sides.get("right") == place and "Set" in sides.get("left", {})
+
+
+def _likes(body: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What each `like` reads and the beginning that it asks for; refused where that is not all that it asks."""
+    for left, pattern in cedar_schema.likes_in(body):
+        stars = sum(part == "Wildcard" for part in pattern)
+        if stars != 1 or pattern[-1] != "Wildcard":
+            raise BadCondition('A `like` has one *, at its end, as in context.resource like "order/*".')
+        path: list[str] = []
+        while isinstance(left, Mapping) and "." in left:
+            path.insert(0, str(left["."]["attr"]))
+            left = left["."]["left"]
+        if left != {"Var": "context"} or path[:1] not in (["resource"], ["parameters"]):
+            raise BadCondition("A `like` reads context.resource or one parameter.")
+        yield tuple(path), "".join(part["Literal"] for part in pattern if part != "Wildcard")
 
 
 def suggestion(action: Action, *, resource: str, parameters: JSON) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import cedarpy
 
-from approvals.rules import answers, values
+from approvals.rules import answers, paths, values
 from approvals.rules.annotations import RISKS, ForbidTerms, PermitTerms
 from approvals.rules.answers import Answer
 from approvals.rules.catalogue import Action
@@ -68,7 +68,9 @@ class Engine:
 
     def _evaluate(self, ask: Ask, action: Action, parameters: Any) -> Ruling:
         decision, policies, errors = self._authorize(ask, parameters)
-        unknown = action.unknown(ask.parameters)
+        unknown = tuple(action.unknown(ask.parameters))
+        if not paths.is_understood(ask.resource) and self._reads_by_like(ask.action):
+            unknown = ("resource", *unknown)
         matched = tuple(sorted(policy.terms.id for policy in policies))
         forbids = [policy.terms for policy in policies if isinstance(policy.terms, ForbidTerms)]
         if errors:
@@ -92,6 +94,13 @@ class Engine:
                 matched=ruling.matched, risk=ruling.risk, risk_unknown=ruling.risk_unknown, unknown=unknown,
             )  # fmt: skip
         return ruling
+
+    def _reads_by_like(self, action: str) -> bool:
+        return any(
+            policy.reads_resource_by_like
+            for policy in self._policies.values()
+            if policy.actions is None or action in policy.actions
+        )
 
     def _authorize(self, ask: Ask, parameters: Any) -> tuple[cedarpy.Decision, list[Policy], list[str]]:
         """Cedar's decision, the policies that determined it, and every error on the way."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import cedarpy
 
 from approvals.rules import nesting
 from approvals.rules.annotations import ForbidTerms, PermitTerms, read
-from approvals.rules.cedar_schema import LEVELS, attributes_of
+from approvals.rules.cedar_schema import LEVELS, RESOURCE, attributes_of, likes_in, parts_of
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,18 @@ class Policy:
     def lowest_level(self) -> int | None:
         """The lowest level its scope lets in; None where it names an agent or a condition looks at levels."""
         conditions = self.body["conditions"]
-        if "level" in set(attributes_of(conditions)) or {"Var": "principal"} in _parts(conditions):
+        if "level" in set(attributes_of(conditions)) or {"Var": "principal"} in parts_of(conditions):
             return None
         scope = self.body["principal"]
         inside = scope.get("in", scope).get("entity")
         if inside is None:
             return 1
         return int(inside["id"]) if inside["type"] == "Level" else None
+
+    @property
+    def reads_resource_by_like(self) -> bool:
+        """Whether a condition looks at the beginning of the resource, or at another part of it, by a pattern."""
+        return any(left == RESOURCE for left, _ in likes_in(self.body["conditions"]))
 
     def covers(self, *, agent: str, level: int, action: str, resource: str) -> bool:
         """Whether the scope matches, whatever the condition would say."""
@@ -108,16 +113,8 @@ def _repeated(policies: list[Policy]) -> list[str]:
 
 def _false_levels(body: Mapping[str, Any]) -> set[str]:
     """Levels that don't exist: a `forbid` for one would never apply, with no error."""
-    entities = (part for part in _parts(body) if isinstance(part, Mapping) and part.get("type") == "Level")
+    entities = (part for part in parts_of(body) if isinstance(part, Mapping) and part.get("type") == "Level")
     return {f'Level::"{entity["id"]}"' for entity in entities if entity.get("id") not in LEVELS}
-
-
-def _parts(expression: Any) -> Iterator[Any]:
-    yield expression
-    members = expression.values() if isinstance(expression, Mapping) else expression
-    if isinstance(expression, Mapping | list):
-        for member in members:
-            yield from _parts(member)
 
 
 def _covers(scope: Mapping[str, Any], kind: str, own: set[tuple[str, str]]) -> bool:

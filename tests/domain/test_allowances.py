@@ -490,3 +490,25 @@ def test_an_allowance_lasts_thirty_days_at_most_in_the_database_too(cast: Cast) 
     )
     assert refused(query, allowance.created_at + timedelta(days=31), allowance.pk) == "CS409"
     assert refused(query, allowance.created_at + timedelta(days=29), allowance.pk) is None
+
+
+@pytest.mark.parametrize("rest", ["../../payout/x", "%2e%2e/payout", "1?extra=", "1\u200b", "p\u0430yout"])
+def test_a_star_of_an_allowance_approves_no_path_that_leads_elsewhere(cast: Cast, rest: str) -> None:
+    propose(cast, condition=f'{SMALL} && context.resource like "order/*"')
+    assert file_request(cast, resource="order/1187").status == "approved"
+    assert file_request(cast, resource=f"order/{rest}").status == "pending"
+
+
+def test_an_allowance_whose_bounds_are_no_longer_accepted_ends_with_a_reason(cast: Cast) -> None:
+    allowance = propose(cast)
+    with services.connection("owner") as owner, owner.transaction():
+        owner.execute("SET LOCAL session_replication_role = replica")
+        owner.execute(
+            "UPDATE approvals_allowance SET condition = condition || ' && context.resource like \"*/1\"' WHERE id = %s",
+            [allowance.pk],
+        )
+    assert file_request(cast, resource="order/1").status == "pending"
+    allowance.refresh_from_db()
+    assert allowance.revoke_reason.startswith("Its bounds are no longer accepted: A `like` has one *")
+    (entry,) = [leaf for leaf in entries("allowance.revoked") if leaf["subject"]["id"] == str(allowance.pk)]
+    assert entry["actor"]["kind"] == "system"

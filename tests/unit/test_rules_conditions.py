@@ -90,7 +90,10 @@ def test_what_does_not_fit_the_action_falls_under_nothing(parameters: dict[str, 
 
 
 def test_an_error_on_the_way_is_a_no() -> None:
-    condition = conditions.read('context.parameters has order && context.parameters.order == "1"', REFUND)
+    condition = conditions.read(
+        'context.parameters.amount_cents <= 5000 && context.parameters has order && context.parameters.order == "1"',
+        REFUND,
+    )
     assert holds(condition, order="1")
     assert not holds(condition)
 
@@ -140,3 +143,45 @@ def test_brackets_that_somebody_might_write_are_read() -> None:
     assert conditions.read("(" * 20 + BOUND + ")" * 20, REFUND).text
     many = " || ".join(f"context.parameters.amount_cents == {number}" for number in range(1, 40))
     assert conditions.read(f"({many}) && {BOUND}", REFUND).text
+
+
+# ---- patterns
+LIKE = f'{BOUNDED} && context.resource like "order/*"'
+
+
+@pytest.mark.parametrize("pattern", ["*", "*/1", "order/*/x", "o*r*", "order/1", "a*b*"])
+def test_like_with_more_than_one_star_at_its_end_is_refused(pattern: str) -> None:
+    if pattern == "*":
+        conditions.read(f'{BOUNDED} && context.resource like "*"', REFUND)
+        return
+    with pytest.raises(BadCondition, match="one \\*, at its end"):
+        conditions.read(f'{BOUNDED} && context.resource like "{pattern}"', REFUND)
+
+
+@pytest.mark.parametrize(
+    "rest", ["../../payout/x", "%2e%2e/x", "1?extra=", "1#x", "1//x", "1\\x", "1\u200b", "p\u0430y"]
+)
+def test_a_star_for_what_leads_elsewhere_does_not_hold(rest: str) -> None:
+    condition = conditions.read(LIKE, REFUND)
+    assert holds(condition, resource="order/1187")
+    assert not holds(condition, resource=f"order/{rest}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'context.parameters.currency == "USD" && context.resource like "order/*"',
+        'context.parameters.amount_cents >= 1 && context.parameters.currency == "USD" && context.resource == "order/1"',
+        'context.parameters.amount_cents <= context.lengths["/order"]',
+    ],
+)
+def test_bounds_without_an_upper_end_for_the_amount_are_refused(text: str) -> None:
+    with pytest.raises(BadCondition):
+        conditions.read(text, REFUND)
+
+
+@pytest.mark.parametrize("bound", ["amount_cents < 9", "amount_cents <= 9", "amount_cents == 9"])
+def test_bounds_with_an_upper_end_for_the_amount_are_taken(bound: str) -> None:
+    assert conditions.read(f'context.parameters.{bound} && context.resource == "order/1"', REFUND)
+    assert conditions.read('[1, 2].contains(context.parameters.amount_cents) && context.resource == "o"', REFUND)
+    assert conditions.read('9 >= context.parameters.amount_cents && context.resource == "order/1"', REFUND)

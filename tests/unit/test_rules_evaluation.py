@@ -489,3 +489,19 @@ def test_whatever_is_asked_there_is_an_answer_and_only_reading_is_allowed_withou
         assert ruling.retry in ("never", "changed", "later")
     if action == "backup.delete" and level in (1, 2, 3):
         assert ruling.retry == "never"
+
+
+class TestResourcesReadByTheirBeginning:
+    LIKE = permit(ONE, when='context.resource like "wiki:*"')
+
+    @pytest.mark.parametrize("rest", ["a/../../payout", "..", "a%2fb", "a\\b", "a\u200bb", "p\u0430ge"])
+    def test_a_resource_that_leads_elsewhere_counts_as_not_understood(self, rest: str) -> None:
+        ruling = ruling_of(self.LIKE, resource=f"wiki:/{rest}")
+        assert (ruling.outcome, ruling.risk, ruling.risk_shown) == ("people", "high", "unknown")
+        assert ruling.unknown == ("resource",)
+
+    def test_a_plain_resource_is_understood(self) -> None:
+        assert ruling_of(self.LIKE, resource="wiki:page/1").risk == "medium"
+
+    def test_where_no_rule_reads_the_beginning_it_does_not_matter(self) -> None:
+        assert ruling_of(permit(ONE), resource="wiki:a/../b").risk == "medium"
