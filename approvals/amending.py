@@ -117,8 +117,9 @@ def apply(
 ) -> None:
     """Make the edit what stands on a locked request, with its entry; the `standing` votes, on what stood, fall."""
     _assign(request, edit, person=person, at=at)
-    request.save(update_fields=list(AMENDMENT))
     in_force = policies.in_force()
+    request.amended_likeness = in_force.likeness(request.action, request.resource, edit.parameters)
+    request.save(update_fields=[*AMENDMENT, "amended_likeness"])
     by, ruling, salt = Party("person", str(person.pk)), edit.ruling, bytes(request.digest_salt)
     votes.void(standing, request=request, by=by, reason=VOID)
     record(

@@ -17,9 +17,10 @@ from django.db.models import Max
 
 from accounts.models import Team, User
 from approvals.models import PolicyActivation, PolicyVersion, Request
-from approvals.rules import answers
+from approvals.rules import answers, likeness
 from approvals.rules.pack import InvalidPack, Pack, load_pack
 from approvals.rules.ruling import Ask, Ruling, blocked
+from approvals.rules.values import JSON
 from approvals.transactions import verb
 from audit.entries import Draft, Party, record
 from audit.types import EntryType
@@ -35,6 +36,11 @@ class InForce:
     digest: str
     pack: Pack | None
     problems: tuple[str, ...] = ()
+
+    def likeness(self, action: str, resource: str, parameters: JSON) -> str:
+        """What makes a request the same thing as another, by this version's normal form of the action."""
+        entry = self.pack.catalogue.get(action) if self.pack is not None else None
+        return likeness.of(action, resource, parameters, entry.same if entry is not None else likeness.NOTHING)
 
     def rule(self, ask: Ask) -> Ruling:
         """Policy's answer; blocked where there is no version, or none that can be read."""

@@ -220,13 +220,14 @@ def page(
 
 
 def history_of(
-    agent_id: UUID, *, action: str, resource: str, parameters_digest: str
+    agent_id: UUID, *, owner_id: UUID, action: str, resource: str, parameters_digest: str, likeness: str
 ) -> tuple[dict[str, int], datetime]:
     """What policy may know of this agent's recent past, and the database's clock, in one query.
 
-    Counts: `denials_24h` (a person's rejects), `filings_1h`, `same_denied` (this action, resource and parameters
-    digest rejected in 24 h). By `statement_timestamp()`, so that an index can serve them: by the other clock all that
-    the agent ever filed was looked through, 50 ms for 90,000.
+    Counts: `denials_24h` (a person's rejects), `filings_1h`, `same_denied` (the same thing, asked for by any agent of
+    this owner, rejected in 24 h). The same thing is told by the likeness of what stood, the edit's where there was one;
+    a row without one, of older code, by its exact resource and digest. By `statement_timestamp()`, so that an index can
+    serve the windows: by the other clock all that the agent ever filed was looked through, 50 ms for 90,000.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -234,11 +235,22 @@ def history_of(
             "         AND decided_at > statement_timestamp() - interval '24 hours'),"
             " (SELECT count(*) FROM approvals_request WHERE agent_id = %(agent)s"
             "   AND created_at > statement_timestamp() - interval '1 hour'),"
-            " (SELECT count(*) FROM approvals_request WHERE agent_id = %(agent)s AND status = 'rejected'"
-            "   AND decided_at > statement_timestamp() - interval '24 hours'"
-            "   AND action = %(action)s AND resource = %(resource)s AND parameters_digest = %(digest)s),"
+            " (SELECT count(*) FROM approvals_request r JOIN agents_agent a ON a.id = r.agent_id"
+            "   WHERE r.status = 'rejected' AND a.owner_id = %(owner)s"
+            "   AND r.decided_at > statement_timestamp() - interval '24 hours'"
+            "   AND ((r.likeness = %(likeness)s AND r.amended_digest IS NULL) OR r.amended_likeness = %(likeness)s"
+            "        OR (CASE WHEN r.amended_digest IS NULL THEN r.likeness ELSE r.amended_likeness END IS NULL"
+            "            AND r.action = %(action)s AND r.resource = %(resource)s"
+            "            AND coalesce(r.amended_digest, r.parameters_digest) = %(digest)s))),"
             " clock_timestamp()",
-            {"agent": agent_id, "action": action, "resource": resource, "digest": parameters_digest},
+            {
+                "agent": agent_id,
+                "owner": owner_id,
+                "action": action,
+                "resource": resource,
+                "digest": parameters_digest,
+                "likeness": likeness,
+            },
         )
         denials, filings, same, now = cursor.fetchone()
     return {"denials_24h": denials, "filings_1h": filings, "same_denied": same}, now

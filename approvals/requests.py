@@ -53,7 +53,15 @@ def file(*, agent: Agent, credential: Credential, filing: Filing) -> Request:
     text = canonical(filing.parameters)
     digest = digest_of(text)
     in_force = policies.in_force()
-    recent, now = queries.history_of(agent.pk, action=filing.action, resource=filing.resource, parameters_digest=digest)
+    alike = in_force.likeness(filing.action, filing.resource, filing.parameters)
+    recent, now = queries.history_of(
+        agent.pk,
+        owner_id=agent.owner_id,
+        action=filing.action,
+        resource=filing.resource,
+        parameters_digest=digest,
+        likeness=alike,
+    )
     ask = Ask(
         agent=agent.slug,
         level=may.level,
@@ -77,6 +85,7 @@ def file(*, agent: Agent, credential: Credential, filing: Filing) -> Request:
     if ruling.outcome == "people" and held is None:
         _refuse_crowding(agent, credential)
     request = _made(agent, credential, filing, text, digest, ruling, ask, in_force.version_id, now, may.epoch)
+    request.likeness = alike
     if held is None:  # what an allowance approves waits for nobody
         undecidable.look(request, ruling)
     _begin(request, ruling, stop=may.ended, tell=held is None)

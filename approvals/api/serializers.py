@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.validators import RegexValidator
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+
+from approvals.rules.likeness import ends_unseen
 
 #: A validator of Django's, so that the schema says the pattern too.
 ACTION = RegexValidator(
@@ -26,6 +29,20 @@ class Text(serializers.CharField):
         if not isinstance(data, str):
             self.fail("invalid")
         return str(super().to_internal_value(data))
+
+
+#: What the schema can say of `_named`: neither end is white space.
+_SEEN_ENDS = r"^\S(?:[\s\S]*\S)?$"
+
+
+@extend_schema_field({"type": "string", "maxLength": 500, "pattern": _SEEN_ENDS})
+class Resource(Text):
+    """What an action is done to."""
+
+
+@extend_schema_field({"type": "string", "maxLength": 200, "pattern": _SEEN_ENDS})
+class Summary(Text):
+    """One line that says what is asked for."""
 
 
 class Whole(serializers.IntegerField):
@@ -69,6 +86,18 @@ def _present(fields: Mapping[str, serializers.Field[Any, Any, Any, Any]], data: 
     return {
         name: value for name, value in data.items() if value is not None or name not in fields or fields[name].required
     }
+
+
+def _named(value: str) -> str:
+    """What names a thing: something, and nothing unseen at its ends. The first that is wrong is said."""
+    _not_blank(value)
+    if ends_unseen(value):
+        raise serializers.ValidationError("This must not begin or end with white space or an invisible character.")
+    return value
+
+
+def _headline(value: str) -> str:
+    return _named(_one_line(value))
 
 
 class Kept(serializers.Serializer[dict[str, Any]]):
@@ -137,9 +166,9 @@ class RequestInput(Closed):
     """A filing."""
 
     action = Text(max_length=100, validators=[ACTION])
-    resource = Text(max_length=500, validators=[_not_blank])
+    resource = Resource(max_length=500, validators=[_named])
     parameters = ParametersField()
-    summary = Text(max_length=200, validators=[_one_line, _not_blank])
+    summary = Summary(max_length=200, validators=[_headline])
     rationale = Text(max_length=8_000, validators=[_not_blank])
     timeout_seconds = Whole(required=False, allow_null=True, min_value=1, max_value=604_800)
 

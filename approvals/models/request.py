@@ -62,6 +62,10 @@ class Request(models.Model):
     summary = models.CharField(max_length=200)
     rationale = models.TextField()
     context_text = models.TextField()  # canonical JSON
+    # What makes it the same thing as another request (rules.likeness); null where older code filed or edited it. It is
+    # derived from the two above, stands in no leaf, and is erased with them.
+    likeness = models.CharField(max_length=64, null=True)
+    amended_likeness = models.CharField(max_length=64, null=True)  # of the edit, where there is one
     digest_salt = models.BinaryField(max_length=16)  # of the commitments to this request's digests
 
     status = models.CharField(max_length=10, choices=[(s.value, s.value) for s in Status])
@@ -159,6 +163,10 @@ class Request(models.Model):
                 fields=["agent", "action", "resource", "decided_at"],
                 condition=Q(status="rejected"),
                 name="denials_of_a_thing",
+            ),
+            models.Index(fields=["likeness", "decided_at"], condition=Q(status="rejected"), name="denials_alike"),
+            models.Index(
+                fields=["amended_likeness", "decided_at"], condition=Q(status="rejected"), name="denied_edits_alike"
             ),
             models.Index(fields=["epoch"], condition=Q(status="pending"), name="pending_by_epoch"),
             GinIndex(fields=["standing_teams"], condition=Q(status="pending"), name="pending_by_standing_team"),

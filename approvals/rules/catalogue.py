@@ -18,7 +18,7 @@ from jsonschema.protocols import Validator
 from approvals.rules import schema as schemas
 from approvals.rules import templates
 from approvals.rules.templates import BadTemplate, Template
-from approvals.rules.values import JSON
+from approvals.rules.values import JSON, child
 
 ACTION_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")  # docs/reference/api.md; at most 100 characters
 ACTION_NAME_AT_MOST = 100
@@ -48,6 +48,23 @@ class Field:
 
 
 @dataclass(frozen=True)
+class Same:
+    """An action's normal form: what does not make two requests different. Pointers into the parameters.
+
+    `fold_case`: case does not count. `list_of_one`: an item and a list of it alone are the same. `absent_if_empty`:
+    empty and absent are the same. `exact`: code, commands, paths, secrets, hashes: every sign counts. `known`: the
+    parameters that the schema describes; with `ignore_unknown` no others count.
+    """
+
+    fold_case: frozenset[str] = frozenset()
+    list_of_one: frozenset[str] = frozenset()
+    absent_if_empty: frozenset[str] = frozenset()
+    exact: frozenset[str] = frozenset()
+    ignore_unknown: bool = False
+    known: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Action:
     """One catalogue entry, checked. Pointers are RFC 6901 into the parameters."""
 
@@ -68,6 +85,7 @@ class Action:
     headline: tuple[Template, ...]
     consequences: tuple[Line, ...]
     fields: Mapping[str, Field] = field(default_factory=dict)
+    same: Same = field(default_factory=Same)
 
     @property
     def high_impact(self) -> bool:
@@ -109,9 +127,10 @@ class Action:
 
 
 _TOP = {
-    "action", "effect", "external", "domain", "environment", "parameters", "pointers", "renderer", "fields"
+    "action", "effect", "external", "domain", "environment", "parameters", "pointers", "renderer", "fields", "same",
 }  # fmt: skip
-_POINTERS = {"money", "recipients", "count", "salient", "sensitive"}
+_POINTERS = {"money", "recipients", "count", "salient", "sensitive", "exact"}
+_SAME = {"fold_case", "list_of_one", "absent_if_empty", "ignore_unknown"}
 _RENDERER = {"title", "act", "keep", "headline", "consequences"}
 _LINE = {"label", "value", "tone"}
 _FIELD = {"label", "multiline"}
@@ -170,6 +189,22 @@ class _Reader:
             headline=self._lines(renderer, "headline", must=True),
             consequences=self._consequences(renderer),
             fields=self._fields(),
+            same=self._same(pointers),
+        )
+
+    def _same(self, pointers: Mapping[str, Any]) -> Same:
+        table = self._table(self.table, "same")
+        self._only(table, _SAME, "same.")
+        ignore = table.get("ignore_unknown", False)
+        if not isinstance(ignore, bool):
+            self.problems.append("same.ignore_unknown must be true or false")
+        return Same(
+            fold_case=frozenset(self._pointers(table, "fold_case", "same")),
+            list_of_one=frozenset(self._pointers(table, "list_of_one", "same")),
+            absent_if_empty=frozenset(self._pointers(table, "absent_if_empty", "same")),
+            exact=frozenset(self._pointers(pointers, "exact")),
+            ignore_unknown=bool(ignore),
+            known=frozenset(child("", name) for name in self.schema.get("properties", {})),
         )
 
     def _only(self, table: Mapping[str, Any], known: set[str], prefix: str) -> None:
@@ -203,23 +238,25 @@ class _Reader:
             self.problems.append("external must be true or false")
         return bool(value)
 
-    def _pointer(self, table: Mapping[str, Any], key: str, types: set[str] | None = None) -> str | None:
+    def _pointer(
+        self, table: Mapping[str, Any], key: str, types: set[str] | None = None, *, where: str = "pointers"
+    ) -> str | None:
         value = table.get(key)
         if value is None:
             return None
         declared = schemas.at(self.schema, value) if isinstance(value, str) and value[:1] == "/" else None
         if declared is None:
-            self.problems.append(f"pointers.{key}: {value} is no JSON pointer to a described parameter")
+            self.problems.append(f"{where}.{key}: {value} is no JSON pointer to a described parameter")
         elif types and not schemas.types_at(declared) <= types:
             self.problems.append(f"pointers.{key}: {value} must be of type {' or '.join(sorted(types))}")
         return str(value)
 
-    def _pointers(self, table: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    def _pointers(self, table: Mapping[str, Any], key: str, where: str = "pointers") -> tuple[str, ...]:
         values = table.get(key, [])
         if not isinstance(values, list):
-            self.problems.append(f"pointers.{key} must be a list of JSON pointers")
+            self.problems.append(f"{where}.{key} must be a list of JSON pointers")
             return ()
-        return tuple(str(self._pointer({key: value}, key)) for value in values)
+        return tuple(str(self._pointer({key: value}, key, where=where)) for value in values)
 
     def _money(self, pointers: Mapping[str, Any]) -> tuple[str, str] | None:
         if "money" not in pointers:

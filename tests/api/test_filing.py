@@ -203,3 +203,9 @@ def test_without_a_policy_nothing_is_allowed(agent: Caller, cast: Cast) -> None:
         owner.execute("DELETE FROM approvals_policyactivation")
     decision = contract.request(agent.file("docs.read").json(), "blocked")["decision"]
     assert decision["retry"] == "later"
+
+
+@pytest.mark.parametrize("member", ["resource", "summary"])
+@pytest.mark.parametrize("text", [" x", "x ", "x\u00a0", "\u200bx", "x\u202e", "x\ufe0f", "\u3164x"])
+def test_file_with_an_unseen_end_of_resource_or_summary_is_422(agent: Caller, member: str, text: str) -> None:
+    assert contract.pointers(agent.file(**{member: text})) == [f"/{member}"]

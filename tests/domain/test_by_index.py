@@ -23,7 +23,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def history() -> None:
     agent = Agent.objects.get(slug="helpdesk")
-    queries.history_of(agent.pk, action="a.b", resource="c", parameters_digest="0" * 64)
+    queries.history_of(
+        agent.pk, owner_id=agent.owner_id, action="a.b", resource="c", parameters_digest="0" * 64, likeness="0" * 64
+    )
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from approvals.rules import Action
 from approvals.rules.catalogue import Field, Line, load_action
 from approvals.rules.templates import BadTemplate, Slot, Template, parse
-from tests.support.packs import action_file, demo_pack
+from tests.support.packs import DEMO, action_file, demo_pack
 
 TEXT = action_file("page.write")["actions/page.write.toml"]
 
@@ -370,3 +370,23 @@ class TestTemplates:
         assert parse("a{b}{c} d").parts == ("a", Slot("/b"), Slot("/c"), " d")
         assert parse("").parts == ()
         assert parse("{a|length}").parts == (Slot("/a", "length", ""),)
+
+
+def test_the_normal_form_of_an_action_is_read_strictly() -> None:
+    text = demo_text("email.send")
+    same = '\n[same]\nfold_case = ["/to"]\nlist_of_one = ["/to"]\nabsent_if_empty = ["/cc"]\nignore_unknown = true\n'
+    action, problems = load_action("email.send", text + same)
+    assert problems == []
+    assert action is not None
+    assert (action.same.fold_case, action.same.ignore_unknown) == (frozenset({"/to"}), True)
+    for wrong, said in (
+        ('fold_case = ["/nosuch"]', "same.fold_case: /nosuch is no JSON pointer"),
+        ('fold_case = "/to"', "same.fold_case must be a list"),
+        ("ignore_unknown = 1", "same.ignore_unknown must be true or false"),
+        ("fold = []", "same.fold is not a known name"),
+    ):
+        assert said in " ".join(load_action("email.send", f"{text}\n[same]\n{wrong}\n")[1])
+
+
+def demo_text(name: str) -> str:
+    return (DEMO / "actions" / f"{name}.toml").read_text()
