@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from approvals.display.digest import confirms
+from approvals.scripts import script_of
 
 APPROVE_CODES = {
     "matches-records": "Matches our records",
@@ -25,6 +26,9 @@ REJECT_CODES = {
 SENTENCE_CHARACTERS = 15
 SENTENCE_WORDS = 3
 RATIONALE_AT_MOST = 4_000
+WORDS = 2  # that a reason has at low and medium risk
+UNSPACED_LETTERS = 4  # or letters, in a script that is written without spaces
+_UNSPACED = frozenset({"CJK", "HIRAGANA", "KATAKANA", "BOPOMOFO", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN"})
 
 
 def problems(
@@ -47,7 +51,7 @@ def problems(
     elif reason_code and reason_code not in codes:
         found["reason_code"] = "This code does not belong to that verdict."
     elif verdict == "reject":
-        if not text:
+        if not _words(text):
             found["rationale"] = "Say why: the agent is told, and that is what makes the denial teach."
     elif risk in ("high", "critical"):
         if not is_sentence(text):
@@ -57,12 +61,23 @@ def problems(
             )
         if risk == "critical" and (salient is None or not confirms(salient, confirm)):
             found["confirm"] = "Type the fact as it stands in the parameters."
-    elif not text and not reason_code:
-        found["rationale"] = "Give a reason: choose a code or write one."
+    elif not reason_code and not says_something(text):
+        found["rationale"] = "Give a reason: choose a code, or write at least two words."
     return found
+
+
+def says_something(text: str) -> bool:
+    """At least two words, or four letters of a script that is written without spaces."""
+    unspaced = sum(script_of(letter) in _UNSPACED for letter in text)
+    return len(_words(text)) >= WORDS or unspaced >= UNSPACED_LETTERS
+
+
+def _words(text: str) -> list[str]:
+    """Runs of letters and digits; signs alone, and what cannot be seen, are none."""
+    return re.findall(r"[^\W_]+", text)
 
 
 def is_sentence(text: str) -> bool:
     """At least 15 characters and 3 different words."""
-    words = {word.casefold() for word in re.findall(r"\w+", text)}
+    words = {word.casefold() for word in _words(text)}
     return len(text) >= SENTENCE_CHARACTERS and len(words) >= SENTENCE_WORDS

@@ -1,5 +1,6 @@
-/* What is typed into a decision stays in this tab's sessionStorage, by user and request, until it is decided or the
-   user signs out. Only the reason and the note; never a verdict, never a parameter. Without it nothing is kept. */
+/* What is typed into a decision stays in this tab's sessionStorage, by user, request and what was shown, until it is
+   decided or the user signs out. What was typed for something else is never put into the form: it stands in a box to
+   copy. Only the reason and the note; never a verdict, never a parameter. Without it nothing is kept. */
 (() => {
   "use strict";
   const FIELDS = ["rationale", "note"];
@@ -8,14 +9,16 @@
   const settle = () => {
     const user = document.body.dataset.user;
     for (const key of keys()) if (user && key.split(":")[1] !== user) sessionStorage.removeItem(key);
-    document.querySelectorAll("[data-forget]").forEach((el) => sessionStorage.removeItem(el.dataset.forget));
+    for (const el of document.querySelectorAll("[data-forget]"))
+      for (const key of keys()) if (key.startsWith(el.dataset.forget)) sessionStorage.removeItem(key);
     const form = document.querySelector("[data-draft]");
     if (form) {
       const kept = read(form.dataset.draft);
       for (const name of FIELDS) if (!form.elements[name].value && kept[name]) form.elements[name].value = kept[name];
     }
     const box = document.querySelector("[data-kept]");
-    const text = box && box.hidden ? FIELDS.map((name) => read(box.dataset.kept)[name]).filter(Boolean).join("\n\n") : "";
+    const others = box && box.hidden ? keys().filter((key) => key.startsWith(box.dataset.kept) && key !== form?.dataset.draft) : [];
+    const text = others.flatMap((key) => FIELDS.map((name) => read(key)[name])).filter(Boolean).join("\n\n");
     if (text) {
       box.querySelector("textarea").value = text;
       box.hidden = false;

@@ -40,6 +40,8 @@
   for (const name of ["pointerdown", "keydown", "scroll"]) document.addEventListener(name, () => (active = Date.now()), { passive: true });
   document.addEventListener("visibilitychange", ask);
   addEventListener("focus", ask);
+  // Back shows a page as it was left, with a choice that was made for what stood then: it is read anew.
+  addEventListener("pageshow", (event) => event.persisted && location.reload());
   addEventListener("online", ask);
   addEventListener("offline", () => chip(false));
   document.addEventListener("poll-now", ask);

@@ -34,7 +34,22 @@ def test_a_rejection_always_says_why(text: str) -> None:
 def test_below_high_risk_an_approval_takes_a_code_or_a_word(risk: str) -> None:
     assert list(problems(rationale="", risk=risk)) == ["rationale"]
     assert problems(rationale="", reason_code="routine", risk=risk) == {}
-    assert problems(rationale="ok", risk=risk) == {}
+
+
+@pytest.mark.parametrize("text", ["aaaa", ".", ". .", "- -", "__ __", "ok", "\u200b \u200b", "！ ？", "注文", "ok!"])
+def test_problems_of_junk_below_high_risk_are_told(text: str) -> None:
+    assert list(problems(rationale=text, risk="low")) == ["rationale"]
+    assert problems(rationale=text, risk="medium", reason_code="routine") == {}
+
+
+@pytest.mark.parametrize("text", ["all fine", "matches records", "注文の内容", "ตรวจสอบแล้ว", "order 1187", "да верно"])
+def test_problems_of_two_words_or_four_unspaced_letters_are_none(text: str) -> None:
+    assert problems(rationale=text, risk="low") == problems(rationale=text, risk="medium") == {}
+
+
+@pytest.mark.parametrize("text", [".", "---", "\u200b", "_ _"])
+def test_problems_of_a_rejection_without_a_word_are_told(text: str) -> None:
+    assert list(problems("reject", rationale=text)) == ["rationale"]
 
 
 @pytest.mark.parametrize("text", ["", "ok", "yes yes yes yes yes", "fine, all is ok", "a b c"])

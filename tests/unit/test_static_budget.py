@@ -159,3 +159,9 @@ def test_text_has_a_contrast_of_at_least_six(text: str, ground: str, scheme: int
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_controls_have_a_contrast_of_at_least_four_and_a_half(scheme: int) -> None:
     assert contrast(TOKENS["control"].split(", ")[scheme], TOKENS["bg"].split(", ")[scheme]) >= 4.5
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if path.parent.name in ("approvals", "accounts")], ids=name)
+def test_forms_that_change_something_let_no_browser_restore_them(path: Path) -> None:
+    forms = re.findall(r'<form\b[^>]*method="post"[^>]*>', path.read_text())
+    assert all('autocomplete="off"' in form for form in forms)
