@@ -17,6 +17,7 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.adapter import get_adapter as mfa_adapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.forms import ActivateTOTPForm
 from cryptography.fernet import Fernet, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -25,7 +26,7 @@ from django.contrib.sites.requests import RequestSite
 from django.http import HttpRequest
 from django.urls import reverse
 
-from accounts import confirming, second_factor
+from accounts import confirming, second_factor, totp
 from accounts.addresses import folded, whose
 
 
@@ -119,13 +120,23 @@ def _derived(key: str) -> bytes:
     return base64.urlsafe_b64encode(made)
 
 
-class _Once:
+class _Typed:
+    cleaned_data: dict[str, Any]
+
+    def clean_code(self) -> str:
+        """allauth's check of the code as it was meant, whatever digits and spaces it was typed with."""
+        self.cleaned_data["code"] = totp.typed(str(self.cleaned_data["code"]))
+        code: str = super().clean_code()  # type: ignore[misc]  # of the form this stands before
+        return code
+
+
+class _Once(_Typed):
     user: Any
     authenticator: Authenticator
 
     def clean_code(self) -> str:
         """allauth's check, and then that the app's code was not used before, by any process."""
-        code: str = super().clean_code()  # type: ignore[misc]  # of the form this stands before
+        code = super().clean_code()
         app = self.authenticator.type == Authenticator.Type.TOTP
         if app and not second_factor.spend_code(self.authenticator, code, at=time.time()):
             raise mfa_adapter().validation_error("incorrect_code")
@@ -138,3 +149,7 @@ class SignInCode(_Once, AuthenticateForm):
 
 class ConfirmCode(_Once, ReauthenticateForm):
     """Confirming who is there, in a session that is open."""
+
+
+class FirstCode(_Typed, ActivateTOTPForm):
+    """The code that shows that an authenticator app was set up."""

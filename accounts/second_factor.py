@@ -73,7 +73,7 @@ def spend_code(authenticator: Authenticator, code: str, *, at: float) -> bool:
     """
     row = Authenticator.objects.select_for_update().get(pk=authenticator.pk)
     secret, now = decrypt(row.data["secret"]), totp.step_of(at)
-    digits = "".join(character for character in code if character.isdigit())  # apps show `123 456`
+    digits = totp.typed(code)
     used = [step for step in (now - 1, now, now + 1) if totp.code_at(secret, step) == digits]
     if not used or max(used) <= row.data.get("spent", -1):
         return False

@@ -8,9 +8,18 @@ from __future__ import annotations
 import base64
 import hmac
 import struct
+import unicodedata
 
 PERIOD_SECONDS = 30
 DIGITS = 6
+
+
+def typed(code: str) -> str:
+    """A code as people type and paste it, in ASCII: full-width and other scripts' digits count by their value; spaces,
+    dashes and signs that cannot be seen are dropped."""
+    dropped = ("Z", "C", "Pd")
+    kept = (sign for sign in unicodedata.normalize("NFKC", code) if not unicodedata.category(sign).startswith(dropped))
+    return "".join(str(unicodedata.decimal(sign, sign)) for sign in kept)
 
 
 def step_of(seconds: float) -> int:

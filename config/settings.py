@@ -211,7 +211,11 @@ ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXIES  # else all who come through a pro
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
 MFA_ADAPTER = "accounts.adapters.SealingAdapter"
-MFA_FORMS = {"authenticate": "accounts.adapters.SignInCode", "reauthenticate": "accounts.adapters.ConfirmCode"}
+MFA_FORMS = {
+    "authenticate": "accounts.adapters.SignInCode",
+    "reauthenticate": "accounts.adapters.ConfirmCode",
+    "activate_totp": "accounts.adapters.FirstCode",
+}
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # an address is the administrator's word: nobody registers one
 MFA_TOTP_ISSUER = "Countersign"
@@ -316,6 +320,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = env.str("STATIC_ROOT", "") or None
 WHITENOISE_USE_FINDERS = True  # the checkout serves its own files; an image runs collectstatic
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]  # what the words are in: a page must not say that it is in the browser's
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from typing import Any
 
 import rfc8785
@@ -25,15 +26,21 @@ def display_digest(view: View, parameters_digest: str) -> str:
     return "sha256:" + hashlib.sha256(rfc8785.dumps(shown)).hexdigest()
 
 
+def _as_meant(text: str) -> str:
+    """Without spaces and unseen signs, and with each digit by its value: people type full-width and other digits."""
+    kept = (sign for sign in unicodedata.normalize("NFKC", text) if unicodedata.category(sign)[0] not in "ZC")
+    return "".join(str(unicodedata.decimal(sign, sign)) for sign in kept)
+
+
 def confirms(canonical: str, typed: str) -> bool:
     """Whether what was typed is the salient fact; spaces and thousands separators are ignored.
 
     A string may be typed with or without its quotes. Rule: docs/how-to/review-requests.md.
     """
     fact = json.loads(canonical)
-    spaceless = "".join(typed.split())
+    spaceless = _as_meant(typed)
     if isinstance(fact, str):
-        return spaceless in ("".join(canonical.split()), "".join(fact.split())) and bool(spaceless)
+        return spaceless in (_as_meant(canonical), _as_meant(fact)) and bool(spaceless)
     if isinstance(fact, bool) or fact is None:
         return spaceless == canonical
     plain = re.sub("[,'’_]", "", spaceless.replace("−", "-"))

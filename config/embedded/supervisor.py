@@ -21,7 +21,7 @@ from honcho.process import Process
 
 from config.embedded.environment import for_process
 
-LEADER = "web"  # when it ends, everything ends; the others are started again
+LEADER = "web"  # when it ends in error soon after its start, everything ends: a setting is wrong
 PAUSE_SECONDS = 0.25  # between a process's end and its new start
 LONG_PAUSE_SECONDS = 2.0  # where it lived for less than SOON_SECONDS: what can't start must not keep the machine busy
 SOON_SECONDS = 10.0
@@ -45,8 +45,8 @@ class Outlet:
 class Lasting(Process):
     """A process that is started again when it ends by itself.
 
-    The house must keep answering with worker and beat dead, so their death must not take the web along, as it
-    would in honcho as it comes.
+    No process's death takes the others along, as it would in honcho as it comes. A web process that ends in error soon
+    after its start does: it has said which setting is wrong, and would end so again.
     """
 
     stopping: Any = None  # an event that all processes share, set once when the end has come
@@ -65,10 +65,12 @@ class Lasting(Process):
             for line in iter(self._child.stdout.readline, b""):
                 self._send_message(line)
             self._child.wait()
-            if self.name == LEADER or self.stopping.is_set() or os.getppid() != supervisor:
+            soon = time.monotonic() - began < SOON_SECONDS
+            gave_up = self.name == LEADER and soon and self._child.returncode >= 0  # and was not killed
+            if gave_up or self.stopping.is_set() or os.getppid() != supervisor:
                 break
             self._send_message(f"ended ({self._child.returncode}); starting it again\n".encode())
-            pause = LONG_PAUSE_SECONDS if time.monotonic() - began < SOON_SECONDS else PAUSE_SECONDS
+            pause = LONG_PAUSE_SECONDS if soon else PAUSE_SECONDS
             if self.stopping.wait(pause) or os.getppid() != supervisor:
                 break
         self._send_message({"returncode": self._child.returncode}, type="stop")
@@ -99,7 +101,7 @@ class Supervisor(Manager):
 
 
 def main() -> int:
-    """Exit status 0 after a signal, else that of the web process, which ended by itself."""
+    """Exit status 0 after a signal, else that of the web process, which could not start."""
     manager = Supervisor()
     root = Path(__file__).resolve().parent.parent.parent
     for name, command in parse_procfile((root / "Procfile").read_text()).processes.items():

@@ -271,3 +271,20 @@ def test_a_host_that_is_not_ours_is_refused_in_a_sentence(house: House) -> None:
     said = house.run(HOST="192.0.2.1").stderr.splitlines()[0]
     assert said.startswith(f"countersign: 192.0.2.1:{house.port} can't be listened on (")
     assert said.endswith("; choose another HOST or PORT.")
+
+
+def test_with_web_killed_it_is_started_again_and_nothing_else_ends(house: House) -> None:
+    house.start()
+    before = {process.pid for process in house.named("celery")}
+    for process in house.named("uvicorn"):
+        process.kill()
+    eventually(lambda: _answers(house), within=60, what="the web to be back")
+    assert before <= {process.pid for process in house.named("celery")}
+    house.stop()
+
+
+def _answers(house: House) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{house.port}/healthz", timeout=5, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False

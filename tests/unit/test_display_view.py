@@ -264,3 +264,13 @@ class TestRetyping:
     )
     def test_other_types_are_retyped_too(self, canonical: str, typed: str, holds: bool) -> None:
         assert confirms(canonical, typed) is holds
+
+
+@pytest.mark.parametrize("typed", ["１２０４", "1\u00a0204", "١٢٠٤", "1 204", "1,204", "1\u200b204"])
+def test_confirms_a_number_typed_in_other_digits(typed: str) -> None:
+    assert confirms("1204", typed)
+
+
+@pytest.mark.parametrize("typed", ["1205", "", "١٢٠٥", "204", "-1204", "1204x"])
+def test_confirms_no_other_number(typed: str) -> None:
+    assert not confirms("1204", typed)

@@ -32,3 +32,16 @@ def test_a_secret_is_read_in_small_letters_and_without_padding_too() -> None:
     odd = base64.b32encode(b"012345678").decode()
     assert odd.endswith("=")
     assert totp.code_at(odd.rstrip("="), 1) == totp.code_at(odd, 1)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["123456", "123 456", "123\u00a0456", "１２３４５６", "١٢٣٤٥٦", "१२३४५६", " 123-456 ", "123\u200b456", "123–456"],
+)
+def test_typed_of_a_code_in_any_digits_is_ascii(code: str) -> None:
+    assert totp.typed(code) == "123456"
+
+
+@pytest.mark.parametrize("code", ["", "12345x", "½23456", "123.456", "十二三四五六"])
+def test_typed_of_anything_else_is_no_code(code: str) -> None:
+    assert not (totp.typed(code).isdecimal() and len(totp.typed(code)) == 6)

@@ -64,3 +64,10 @@ def test_a_reset_password_leaves_its_entry_and_an_unknown_address_is_told_the_sa
     client.post(form.request["PATH_INFO"], {"password1": NEW, "password2": NEW})
     assert User.objects.get(pk=cast["support1"].pk).check_password(NEW)
     assert [leaf["facts"]["what"] for leaf in entries("person.changed")] == ["password-changed", "password-reset"]
+
+
+@pytest.mark.parametrize("wanted", ["ar", "he", "de", "fa-IR", "en-GB", "*"])
+def test_a_page_says_the_language_its_words_have(db: None, wanted: str) -> None:
+    page = Client().get("/accounts/login/", headers={"Accept-Language": wanted})
+    assert '<html lang="en" dir="ltr"' in page.content.decode()
+    assert page["Content-Language"] == "en"
