@@ -1,7 +1,5 @@
 """Holds the stories that the log tells against the rows, all read at one moment. What a story is, `story` says; what
-lies in the outbox, `outbox`.
-
-Reads entries whether sealed or still pending: both were committed with what they describe.
+lies in the outbox, `outbox`; what people's and agents' rows hold, `rows`; entries are read by `reading`.
 """
 
 from __future__ import annotations
@@ -9,35 +7,17 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django.db import connection, transaction
 
 from approvals.replay.allowed import Allowed, tell_allowance
 from approvals.replay.outbox import LATE, orphans
+from approvals.replay.reading import UNTOLD, Replay, chunks, fetch, is_id, malformed
+from approvals.replay.rows import compare_rows
 from approvals.replay.story import Story, tell
-from audit.leaves import Leaf, parse
-
-CHUNK = 1_000
-FAULTS_AT_MOST = 100
-
-_SUBJECTS = """
-SELECT subject_id FROM audit_head WHERE subject_kind = %(kind)s AND subject_id > %(after)s
- ORDER BY subject_id LIMIT %(limit)s
-"""
-
-# Sealed leaves and what waits to be sealed.
-_LEAVES = """
-SELECT subject_id, leaf FROM (
-  SELECT subject_id, ordinal, leaf FROM audit_leaf WHERE subject_kind = %(kind)s AND subject_id = ANY(%(ids)s)
-  UNION ALL
-  SELECT subject_id, ordinal, leaf FROM audit_pending WHERE subject_kind = %(kind)s AND subject_id = ANY(%(ids)s)
-) told ORDER BY subject_id, ordinal
-"""
+from audit.leaves import Leaf
 
 _ROWS = """
 SELECT r.id::text, r.status, r.agent_id::text, r.expires_at, g.id::text, g.redeemed_at IS NOT NULL,
@@ -50,26 +30,9 @@ SELECT r.id::text, r.status, r.agent_id::text, r.expires_at, g.id::text, g.redee
  WHERE r.id = ANY(%(ids)s::uuid[])
 """
 
-_WITHOUT_ENTRIES = """
-SELECT r.id::text FROM approvals_request r WHERE NOT EXISTS (
-  SELECT FROM audit_head h WHERE h.subject_kind = 'request' AND h.subject_id = r.id::text) LIMIT 20
-"""
-
-
-@dataclass
-class Replay:
-    """What was replayed and what does not hold, at most `FAULTS_AT_MOST` sentences of `fault_count`."""
-
-    requests: int = 0
-    entries: int = 0
-    fault_count: int = 0
-    faults: list[str] = field(default_factory=list)
-
-    def fault(self, about: str, what: str) -> None:
-        """Note what does not hold of a row."""
-        self.fault_count += 1
-        if len(self.faults) < FAULTS_AT_MOST:
-            self.faults.append(f"{about}: {what}")
+_WITHOUT_ENTRIES = f"""
+SELECT r.id::text FROM approvals_request r WHERE {UNTOLD.format(kind="'request'", id="r.id::text")} LIMIT 20
+"""  # noqa: S608
 
 
 def replay(*, late: timedelta | None = LATE, said: Callable[[int], None] = lambda requests: None) -> Replay:
@@ -85,18 +48,19 @@ def replay(*, late: timedelta | None = LATE, said: Callable[[int], None] = lambd
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         owners, allowed, delegations = _Owners(done), _allowances(done), _Delegations(done)
-        for chunk in _chunks("request", done):
-            rows = {row[0]: row[1:] for row in _fetch(_ROWS, ids=[request for request, _ in chunk if _is_id(request)])}
+        for chunk in chunks("request", done):
+            rows = {row[0]: row[1:] for row in fetch(_ROWS, ids=[request for request, _ in chunk if is_id(request)])}
             for request, leaves in chunk:
                 done.entries += len(leaves)
-                with _malformed(done, f"request {request}"):
+                with malformed(done, f"request {request}"):
                     story = tell(request, leaves, owners.at, allowed.get, delegations.ran)
                     for what in (*story.faults, *_differences(story, rows.get(request))):
                         done.fault(f"request {request}", what)
             done.requests += len(chunk)
             said(done.requests)
-        for (request,) in _fetch(_WITHOUT_ENTRIES):
+        for (request,) in fetch(_WITHOUT_ENTRIES):
             done.fault(f"request {request}", "a row without any entry")
+        compare_rows(done)
         for about, what in orphans(late=late):
             done.fault(about, what)
     return done
@@ -129,29 +93,12 @@ def _differences(story: Story, row: Sequence[Any] | None) -> Iterator[str]:
         yield "row and log disagree about who decided"
 
 
-@contextmanager
-def _malformed(done: Replay, about: str) -> Iterator[None]:
-    """Report what cannot be read as a fault, and go on: one odd entry must not hide all the others."""
-    try:
-        yield
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        done.fault(about, f"its entries or its row cannot be read ({type(error).__name__}: {error})")
-
-
-def _is_id(subject: str) -> bool:
-    """Whether a subject can be the id of a row, as we write ids."""
-    try:
-        return str(UUID(subject)) == subject
-    except ValueError:
-        return False
-
-
 class _Owners:
     """Who answered for an agent when: from the entries of agents that name an owner."""
 
     def __init__(self, done: Replay) -> None:
         self._since: dict[str, list[tuple[datetime, str]]] = {}
-        for chunk in _chunks("agent", done):
+        for chunk in chunks("agent", done):
             for agent, leaves in chunk:
                 self._since[agent] = [(leaf.at, leaf.facts["owner"]) for leaf in leaves if "owner" in leaf.facts]
 
@@ -167,9 +114,9 @@ class _Delegations:
 
     def __init__(self, done: Replay) -> None:
         self._spans: dict[str, tuple[datetime, datetime]] = {}
-        for chunk in _chunks("delegation", done):
+        for chunk in chunks("delegation", done):
             for delegation, leaves in chunk:
-                with _malformed(done, f"delegation {delegation}"):
+                with malformed(done, f"delegation {delegation}"):
                     self._read(delegation, leaves)
 
     def _read(self, delegation: str, leaves: Sequence[Leaf]) -> None:
@@ -189,28 +136,10 @@ class _Delegations:
 
 def _allowances(done: Replay) -> dict[str, Allowed]:
     found: dict[str, Allowed] = {}
-    for chunk in _chunks("allowance", done):
+    for chunk in chunks("allowance", done):
         for one, leaves in chunk:
-            with _malformed(done, f"allowance {one}"):
+            with malformed(done, f"allowance {one}"):
                 allowed = tell_allowance(leaves)
                 if allowed is not None:
                     found[one] = allowed
     return found
-
-
-def _chunks(kind: str, done: Replay) -> Iterator[list[tuple[str, list[Leaf]]]]:
-    """Whole subjects with their leaves in order, so many at a time; a leaf that cannot be read is a fault."""
-    after = ""
-    while ids := [subject for (subject,) in _fetch(_SUBJECTS, kind=kind, after=after, limit=CHUNK)]:
-        told: dict[str, list[Leaf]] = {subject: [] for subject in ids}
-        for subject, leaf in _fetch(_LEAVES, kind=kind, ids=ids):
-            with _malformed(done, f"{kind} {subject}"):
-                told[subject].append(parse(bytes(leaf)))
-        yield list(told.items())
-        after = ids[-1]
-
-
-def _fetch(query: str, **parameters: Any) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query, parameters)
-        return cursor.fetchall()

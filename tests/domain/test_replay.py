@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import transaction
@@ -146,8 +147,13 @@ def test_a_row_changed_behind_the_log_is_a_fault(lived: dict[str, Request], name
 
 
 def test_a_row_without_entries_and_a_notice_of_what_is_not_so_are_faults(lived: dict[str, Request]) -> None:
-    faults = touched("DELETE FROM audit_head WHERE subject_id = %s", str(lived["pending"].pk))
-    assert faults == [f"request {lived['pending'].pk}: a row without any entry"]
+    columns = ", ".join(f.column for f in Request._meta.concrete_fields if f.name != "id" and not f.generated)
+    copied = f"INSERT INTO approvals_request (id, {columns}) SELECT %s, {columns} FROM approvals_request WHERE id = %s"
+    other = uuid4()
+    faults = touched(copied, other, lived["withdrawn"].pk)
+    assert f"request {other}: a row without any entry" in faults
+    head = "INSERT INTO audit_head (subject_kind, subject_id, ordinal) VALUES ('request', %s, 1)"
+    assert touched(head, str(other)) == faults  # a head is the application's to write, and proves nothing
     faults = touched(
         "INSERT INTO approvals_notice (id, event, request_id) VALUES (gen_random_uuid(), 'request.approved', %s)",
         lived["half"].pk,
