@@ -62,6 +62,11 @@ class ClosedAdapter(DefaultAccountAdapter):
         # allauth's counts for each Host header apart: a caller who varies its port could try for ever.
         return folded(str(credentials.get("email", "")).strip())
 
+    def set_password(self, user: Any, password: str) -> None:
+        """Only the password is written: a copy of the person that is old by now brings nothing else back."""
+        user.set_password(password)
+        user.save(update_fields=["password"])
+
     def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
         """The password alone is not offered to who has a second factor: a stolen session and password must not be
         enough to add a factor of the thief's own. Recovery codes still are; they are for a lost device."""

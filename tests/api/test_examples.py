@@ -25,6 +25,7 @@ from approvals.models import Grant, Outcome, Question, Request
 from tests.support import sealing
 from tests.support.cast import Cast, decide, make_cast, password_proof
 from tests.support.eventually import eventually
+from tests.support.forging import forging
 from tests.support.live import Server, web
 
 EXAMPLES = Path(settings.BASE_DIR) / "examples"
@@ -255,7 +256,8 @@ def test_a_limit_is_waited_out_with_the_same_key(tmp_path: Path, people: Cast) -
 
 
 def test_a_suspended_agent_stops_its_run(tmp_path: Path, server: Server, people: Cast) -> None:
-    Agent.objects.update(state=Agent.State.SUSPENDED)
+    with forging():
+        Agent.objects.update(state=Agent.State.SUSPENDED)
     with agent_at_work(tmp_path, server, people, [ticket("T-1"), ticket("T-2")]) as agent:
         assert agent.ends() == 3, agent.said
     assert "Told to stop" in agent.said

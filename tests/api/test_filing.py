@@ -13,6 +13,7 @@ from agents import registration
 from agents.models import Agent, Scope
 from tests.support import contract, services
 from tests.support.cast import SETTING_UP, Cast
+from tests.support.forging import forging
 from tests.support.live import Caller, filing
 
 
@@ -192,7 +193,8 @@ def test_a_body_that_is_no_object_is_422(agent: Caller) -> None:
 
 
 def test_a_suspended_agents_filing_is_blocked_and_told_to_stop(agent: Caller, cast: Cast) -> None:
-    Agent.objects.filter(pk=cast.agent.pk).update(state="suspended")
+    with forging():
+        Agent.objects.filter(pk=cast.agent.pk).update(state="suspended")
     decision = contract.request(agent.file("docs.read").json(), "blocked")["decision"]
     assert (decision["retry"], decision["stop"]) == ("never", True)
 

@@ -36,6 +36,7 @@ from approvals.tasks import withdraw_stopped
 from audit.entries import Party
 from tests.support import sealing, services
 from tests.support.cast import SETTING_UP, Cast, decide, file_request, make_cast, password_proof, totp_proof
+from tests.support.forging import forging
 from tests.support.leaves import entries
 from tests.support.times import activate
 
@@ -275,7 +276,8 @@ def test_it_is_never_unbounded(cast: Cast, field: str, wanted: dict[str, Any]) -
 def test_who_agreed_is_looked_at_again_at_each_use(cast: Cast, leaves: Callable[[Cast], Any]) -> None:
     propose(cast)
     assert file_request(cast).status == "approved"
-    leaves(cast)
+    with forging():
+        leaves(cast)
     cast.agent.refresh_from_db()
     assert file_request(cast).status == "pending"
 
@@ -342,7 +344,8 @@ def test_nobody_agrees_to_what_is_over_or_in_force(cast: Cast) -> None:
 
 def test_who_was_deactivated_meanwhile_agrees_to_nothing(cast: Cast) -> None:
     request = file_request(cast)
-    User.objects.filter(pk=cast["support1"].pk).update(is_active=False)  # and the caller holds them as they were
+    with forging():
+        User.objects.filter(pk=cast["support1"].pk).update(is_active=False)  # and the caller holds them as they were
     with pytest.raises(NotYours):
         propose(cast, basis=request)
 
@@ -437,7 +440,8 @@ def test_the_database_refuses_agreements_of_the_owner_of_the_inactive_and_in_oth
     allowance = propose(cast)
     assert refused(AGREES, allowance.pk, cast["owner1"].pk, '["support"]') == "CS422"
     assert refused(AGREES, allowance.pk, cast["finance1"].pk, '["support"]') == "CS422"
-    User.objects.filter(pk=cast["support2"].pk).update(is_active=False)
+    with forging():
+        User.objects.filter(pk=cast["support2"].pk).update(is_active=False)
     assert refused(AGREES, allowance.pk, cast["support2"].pk, '["support"]') == "CS422"
 
 

@@ -15,6 +15,7 @@ from approvals import states
 from approvals.models import Decision, Request
 from tests.support import services
 from tests.support.cast import Cast, decide, file_request, make_cast, make_person, overdue
+from tests.support.forging import forging
 
 MOVED, LATE, NO_QUORUM = "CS409", "CS410", "CS422"
 STATUSES = [status.value for status in states.Status]
@@ -350,7 +351,8 @@ def test_the_triggers_cannot_be_put_to_rest_by_the_application(app: psycopg.Conn
 def test_whoever_answers_for_the_agent_now_fills_no_seat(app: psycopg.Connection, cast: Cast) -> None:
     new = make_person("newowner", teams=[cast.teams["support"]])
     request = file_request(cast)
-    type(cast.agent).objects.filter(pk=cast.agent.pk).update(owner=new)
+    with forging():
+        type(cast.agent).objects.filter(pk=cast.agent.pk).update(owner=new)
     assert refused(app, *approval(request, (new, "support"))) == NO_QUORUM
 
 
@@ -359,8 +361,10 @@ def test_whoever_answers_for_the_agent_since_their_vote_fills_no_seat(app: psyco
     request = file_request(cast)
     key, ballot = vote(request, new)
     assert refused(app, ballot) is None
-    type(cast.agent).objects.filter(pk=cast.agent.pk).update(owner=new)
+    with forging():
+        type(cast.agent).objects.filter(pk=cast.agent.pk).update(owner=new)
     approves = [seat(request, key, "support"), grant(request), entry(request), (APPROVE, {"id": request.pk})]
     assert refused(app, *approves) == NO_QUORUM
-    type(cast.agent).objects.filter(pk=cast.agent.pk).update(owner=cast["owner1"])
+    with forging():
+        type(cast.agent).objects.filter(pk=cast.agent.pk).update(owner=cast["owner1"])
     assert refused(app, *approves) is None

@@ -29,6 +29,7 @@ from approvals.models import Decision, Request
 from audit.entries import EvidenceUnavailable
 from tests.support import sealing, services
 from tests.support.cast import Cast, Opened, decide, file_request, held, make_cast, open_page, totp_proof
+from tests.support.forging import forging
 from tests.support.leaves import entries
 
 
@@ -149,9 +150,11 @@ def test_an_earlier_voter_who_left_their_team_or_the_house_is_not_counted(cast: 
         with sealing.running():
             why = "The carrier's report matches our records."
             assert decide(large, cast["finance1"], rationale=why).status == "pending"
-            leave()
+            with forging():
+                leave()
             assert decide(large, cast["finance2"], rationale=why).status == "pending"
-        Membership.objects.bulk_create(kept, ignore_conflicts=True)
+        with forging():
+            Membership.objects.bulk_create(kept, ignore_conflicts=True)
 
 
 def test_a_critical_request_is_only_rejected_with_a_password_and_approved_with_second_factors(

@@ -24,6 +24,7 @@ from approvals.tasks import withdraw_stopped
 from audit.entries import Party
 from tests.support import sealing, services
 from tests.support.cast import SETTING_UP, Cast, decide, file_request, make_cast, open_page, overdue
+from tests.support.forging import forge, forging
 from tests.support.leaves import entries
 
 WHY = "It sends mail to strangers."
@@ -296,7 +297,8 @@ def test_the_database_refuses_a_redemption_after_a_stop_and_of_a_suspended_agent
     stops.lift(number=1, by=cast["admin2"], reason="Over.")
     assert refused(spend, executor, request.pk) == "CS411"
     newer = file_request(cast, "docs.read")
-    Agent.objects.filter(pk=cast.agent.pk).update(state="suspended")  # without the verb, so nothing was voided
+    with forging():
+        Agent.objects.filter(pk=cast.agent.pk).update(state="suspended")  # without the verb, so nothing was voided
     assert refused(spend, executor, newer.pk) == "CS411"
 
 
@@ -334,8 +336,7 @@ def test_a_stop_between_the_check_and_the_commit_is_seen_as_the_last_thing_befor
             return None
 
         def keep(self, result: object) -> None:
-            with services.connection("app") as other:
-                other.execute("INSERT INTO agents_stop (number, reason, lift_reason) VALUES (1, 'meanwhile', '')")
+            forge("INSERT INTO agents_stop (number, reason, lift_reason) VALUES (1, 'meanwhile', '')")
 
         def keep_refusal(self, problem: Problem) -> None:
             raise AssertionError(problem)

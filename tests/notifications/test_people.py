@@ -24,6 +24,7 @@ from tests.support import sealing as sealers
 from tests.support import services
 from tests.support.cast import Cast, decide, file_request, overdue
 from tests.support.eventually import eventually
+from tests.support.forging import forging
 from tests.support.notifications import add_webhook, make_due, only_delivery, send_all
 from tests.support.receiver import Receiver
 
@@ -117,7 +118,8 @@ def test_each_team_of_a_requirement_is_told(cast: Cast) -> None:
 
 
 def test_who_was_deactivated_is_not_told(cast: Cast) -> None:
-    User.objects.filter(pk=cast["support2"].pk).update(is_active=False)
+    with forging():
+        User.objects.filter(pk=cast["support2"].pk).update(is_active=False)
     file_request(cast)
     send_all()
     make_due()

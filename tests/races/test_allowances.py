@@ -19,6 +19,7 @@ from approvals.models import Allowance, AllowanceUse, Grant, Request
 from tests.support import sealing, services
 from tests.support.cast import Cast, file_request, make_cast, password_proof
 from tests.support.eventually import eventually
+from tests.support.forging import AT_REST
 from tests.support.racing import race, split
 
 WHY = "Parcels of that carrier are lost each week, small amounts."
@@ -121,8 +122,9 @@ def test_an_agreement_waits_for_a_deactivation_that_is_under_way_and_finds_it(ca
             connection.close()
 
     agreeing = threading.Thread(target=agree)
-    with services.connection("app") as leaving:
+    with services.connection("owner") as leaving:
         with leaving.transaction():
+            leaving.execute(AT_REST)
             leaving.execute("UPDATE accounts_user SET is_active = false WHERE id = %s", [cast["finance2"].pk])
             agreeing.start()
             eventually(lambda: outcome or _somebody_waits(), what="the agreement to wait or to end")

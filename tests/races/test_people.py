@@ -25,6 +25,7 @@ from tests.support import sealing, services
 from tests.support.cast import Cast, decide, file_request, make_person, open_page
 from tests.support.colleagues import acting, make_house
 from tests.support.eventually import eventually
+from tests.support.forging import forging
 from tests.support.leaves import entries
 from tests.support.racing import race, split
 from tests.support.times import away
@@ -74,13 +75,15 @@ def test_two_administrators_who_deactivate_each_other_at_once_leave_one_of_them(
         assert len(left) == 2
         assert cast["admin3"].pk in left
         gone = done[0][0]
-        User.objects.filter(pk=gone.pk).update(is_active=True)
-        RoleGrant(user=gone, role=Role.ADMINISTRATOR).save()
-        RightsChange.objects.all().delete()
+        with forging():
+            User.objects.filter(pk=gone.pk).update(is_active=True)
+            RoleGrant(user=gone, role=Role.ADMINISTRATOR).save()
+            RightsChange.objects.all().delete()
 
 
 def test_the_last_administrator_makes_one_second_alone_however_many_they_try_at_once(cast: Cast) -> None:
-    RoleGrant.objects.filter(user__in=[cast["admin2"], cast["admin3"]]).delete()
+    with forging():
+        RoleGrant.objects.filter(user__in=[cast["admin2"], cast["admin3"]]).delete()
     alone = acting(cast["admin1"])
     names = ("support1", "finance1", "finance2")
     made = race(

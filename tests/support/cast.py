@@ -119,6 +119,17 @@ def password_set(person: User) -> None:
         record(Draft(type=EntryType.PERSON_CHANGED, actor=SETTING_UP, subject=party, facts=facts))
 
 
+def sits_in(person: User, team: Team) -> None:
+    """They review for that team too, from now on."""
+    people.join_team(by=SETTING_UP, user=person, team=team)
+
+
+def leaves_teams(person: User) -> None:
+    """They sit in no team from now on; no vote of theirs is looked at."""
+    for team in Team.objects.filter(memberships__user=person):
+        people.leave_team(by=SETTING_UP, user=person, team=team)
+
+
 @cache
 def demo_policy() -> dict[str, str]:
     """The texts of policies/demo."""

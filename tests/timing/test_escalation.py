@@ -23,7 +23,7 @@ from approvals.transactions import Guarded, time_limited
 from audit.entries import EvidenceUnavailable
 from tests.domain.test_approvals_guards import NO_QUORUM, approval, refused
 from tests.support import services
-from tests.support.cast import Cast, decide, file_request, held, overdue
+from tests.support.cast import Cast, decide, file_request, held, leaves_teams, overdue, sits_in
 from tests.support.forms import said
 from tests.support.leaves import entries
 from tests.support.notifications import send_all
@@ -69,13 +69,13 @@ def test_the_other_team_may_reject(cast: Cast) -> None:
 
 
 def test_who_answers_for_the_agent_stays_barred_there_too(cast: Cast) -> None:
-    cast["owner1"].memberships.create(team=cast.teams["leadership"])
+    sits_in(cast["owner1"], cast.teams["leadership"])
     with pytest.raises(NotYours, match="answer for this agent"):
         decide(large(cast), cast["owner1"])
 
 
 def test_a_vote_given_before_does_not_become_a_wider_one(cast: Cast) -> None:
-    cast["finance1"].memberships.create(team=cast.teams["leadership"])
+    sits_in(cast["finance1"], cast.teams["leadership"])
     activate(
         ('@id("refund-large")\n@require("2 of finance")',
          '@id("refund-large")\n@escalate("10m to leadership")\n@require("1 of finance, 1 of support")')
@@ -92,7 +92,7 @@ def test_a_vote_given_before_does_not_become_a_wider_one(cast: Cast) -> None:
 def test_who_left_the_other_team_no_longer_counts(cast: Cast) -> None:
     request = large(cast)
     decide(request, cast["leader1"])
-    cast["leader1"].memberships.all().delete()
+    leaves_teams(cast["leader1"])
     assert decide(request, cast["finance1"]).status == "pending"
     assert decide(request, cast["finance2"]).status == "approved"
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pytest
 from django.core import mail
+from django.db import transaction
 from django.test import Client
 
+from accounts.adapters import ClosedAdapter
 from accounts.models import User
-from accounts.people import password_digest
-from tests.support.cast import PASSWORD, Cast, make_cast
+from accounts.people import password_digest, person_party
+from audit.entries import Draft, record
+from audit.types import EntryType
+from tests.support.cast import PASSWORD, SETTING_UP, Cast, make_cast
+from tests.support.forging import forging
 from tests.support.leaves import entries
 
 NEW = "a wholly different passphrase"
@@ -71,3 +76,15 @@ def test_a_page_says_the_language_its_words_have(db: None, wanted: str) -> None:
     page = Client().get("/accounts/login/", headers={"Accept-Language": wanted})
     assert '<html lang="en" dir="ltr"' in page.content.decode()
     assert page["Content-Language"] == "en"
+
+
+def test_a_password_set_on_an_old_copy_of_a_person_brings_nothing_back(cast: Cast) -> None:
+    stale = User.objects.get(pk=cast["support1"].pk)
+    with forging():
+        User.objects.filter(pk=stale.pk).update(is_active=False, sessions_epoch=3)
+    with transaction.atomic():
+        ClosedAdapter().set_password(stale, NEW)
+        facts = {"password_digest": password_digest(stale)}
+        record(Draft(EntryType.PERSON_CHANGED, SETTING_UP, person_party(stale), facts=facts))
+    kept = User.objects.get(pk=stale.pk)
+    assert (kept.is_active, kept.sessions_epoch, kept.check_password(NEW)) == (False, 3, True)

@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from approvals.models import Allowance, Request
-from tests.support.cast import Cast, file_request
+from tests.support.cast import Cast, file_request, leaves_teams
 from tests.support.forms import said
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -166,7 +166,7 @@ def test_the_agents_page_lists_it_with_what_is_left(cast: Cast, signed_in: Signe
 
 def test_it_says_when_those_who_agreed_no_longer_may(cast: Cast, signed_in: SignedIn, sealed: None) -> None:
     url = made(signed_in("support1"), file_request(cast))
-    cast["support1"].memberships.all().delete()
+    leaves_teams(cast["support1"])
     assert "Not usable" in said(signed_in("support2").get(url))
 
 

@@ -17,7 +17,7 @@ from agents import registration
 from approvals import allowances, queries
 from approvals.allowances import Wanted
 from approvals.models import Allowance, Request
-from tests.support.cast import SETTING_UP, Cast, file_request, password_proof
+from tests.support.cast import SETTING_UP, Cast, file_request, leaves_teams, password_proof
 from tests.support.forms import said
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -93,7 +93,7 @@ def test_who_agreed_reads_what_they_agreed_to_after_they_left_the_team(
     cast: Cast, signed_in: SignedIn, sealed: None
 ) -> None:
     allowance = allowed(cast)
-    cast["support1"].memberships.all().delete()
+    leaves_teams(cast["support1"])
     page = said(signed_in("support1").get(f"/allowances/{allowance.pk}/"))
     assert SMALL in page
     assert WHY in page

@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from approvals.models import Decision, Request
 from tests.support import sealing
-from tests.support.cast import Cast, decide, file_request, make_cast, totp_proof
+from tests.support.cast import Cast, decide, file_request, make_cast, sits_in, totp_proof
 from tests.support.codes import equip, sign_in
 from tests.support.forms import fields_of, said
 from tests.support.times import pass_time
@@ -208,7 +208,7 @@ def test_auditors_learn_that_it_was_changed_and_not_what(cast: Cast, signed_in: 
 
 
 def test_lists_and_filters_go_by_the_risk_of_the_edit(cast: Cast, signed_in: SignedIn) -> None:
-    cast["finance1"].memberships.create(team=cast.teams["support"])
+    sits_in(cast["finance1"], cast.teams["support"])
     request = file_request(cast)
     later = file_request(cast)
     client = signed_in("finance2")

@@ -13,6 +13,7 @@ from accounts.models import User
 from approvals import questions
 from approvals.models import Decision, Question, Request
 from tests.support.cast import Cast, decide, file_request, overdue, password_proof
+from tests.support.forging import forging
 from tests.support.forms import fields_of, said
 from tests.support.leaves import entries
 from tests.web.test_polls import next_poll
@@ -197,13 +198,15 @@ def test_a_refused_question_is_recorded_and_a_slip_is_not(cast: Cast, signed_in:
 def test_an_inactive_person_asks_nothing(cast: Cast) -> None:
     request = file_request(cast)
     person = cast["support1"]
-    type(person).objects.filter(pk=person.pk).update(is_active=False)
+    with forging():
+        type(person).objects.filter(pk=person.pk).update(is_active=False)
     with pytest.raises(Exception, match="not active"):
         questions.ask(person=person, request_id=request.pk, text=WHY, auth=password_proof())
 
 
 def test_ask_with_a_word_that_is_a_name_asks_and_then_takes_it(cast: Cast, signed_in: SignedIn) -> None:
-    User.objects.filter(pk=cast["finance1"].pk).update(name="Will")
+    with forging():
+        User.objects.filter(pk=cast["finance1"].pk).update(name="Will")
     request, client = file_request(cast), signed_in("support1")
     refused = ask(client, request, "What is the last Will?")
     assert refused.status_code == 422

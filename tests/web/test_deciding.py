@@ -15,6 +15,7 @@ from approvals import policies
 from approvals.models import Decision, PolicyActivation, PolicyVersion, Request
 from audit.models import Pending
 from tests.support.cast import Cast, decide, demo_policy, file_request, held, overdue
+from tests.support.forging import forging
 from tests.support.forms import disabled_in, fields_of, said
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -341,7 +342,8 @@ def test_high_risk_is_approved_only_from_the_page_that_shows_everything(
 
 
 def test_reject_with_a_word_that_is_a_name_asks_and_then_takes_it(cast: Cast, signed_in: SignedIn) -> None:
-    User.objects.filter(pk=cast["finance1"].pk).update(name="Will")
+    with forging():
+        User.objects.filter(pk=cast["finance1"].pk).update(name="Will")
     request, client = file_request(cast), signed_in("support1")
     assert post(client, request, verdict="reject", rationale="This will not do.").status_code == 303
     request = file_request(cast)

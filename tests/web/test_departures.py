@@ -21,6 +21,7 @@ from approvals.models import Decision
 from tests.support import codes, sealing
 from tests.support.cast import SETTING_UP, Cast, decide, file_request
 from tests.support.colleagues import answer, at, make_house, post
+from tests.support.forging import forging
 from tests.support.forms import said
 from tests.support.leaves import entries
 from tests.support.times import away
@@ -105,8 +106,9 @@ def test_delegations_given_and_held_end_with_who_leaves_and_do_not_come_back_wit
 
 def test_rights_that_were_left_behind_by_another_way_are_not_given_back(cast: Cast) -> None:
     person = cast["finance1"]
-    User.objects.filter(pk=person.pk).update(is_active=False)
-    RoleGrant(user=person, role=Role.POLICY_ACTIVATOR).save()
+    with forging():
+        User.objects.filter(pk=person.pk).update(is_active=False)
+        RoleGrant(user=person, role=Role.POLICY_ACTIVATOR).save()
     one = at(cast["admin1"])
     assert post(one, person, "reactivate", reason="Hired again.").status_code == 303
     assert not User.objects.get(pk=person.pk).is_active  # held a role of two: proposed
@@ -140,7 +142,8 @@ def test_signing_somebody_out_everywhere_takes_one_administrator_whoever_it_is(c
 
 def test_with_a_seat_go_the_open_votes_that_stood_on_it_alone_and_no_other(cast: Cast) -> None:
     person, admin = cast["finance1"], at(cast["admin1"])
-    Membership(user=person, team=cast.teams["support"]).save()
+    with forging():
+        Membership(user=person, team=cast.teams["support"]).save()
     of_finance = file_request(cast, parameters=LARGE)
     decide(of_finance, person, "approve")
     assert post(admin, person, "teams", act="unseat", team="support").status_code == 303
@@ -187,7 +190,8 @@ def test_the_list_says_whose_agents_nobody_answers_for(cast: Cast) -> None:
 def test_an_auditors_key_ends_with_the_day_the_role_was_given_for(cast: Cast) -> None:
     header = f"Bearer {cast.keys['auditor']}"
     assert credential_for(header).auditor == cast["auditor1"]
-    RoleGrant.objects.filter(user=cast["auditor1"]).update(expires_at=queries.clock() - timedelta(seconds=1))
+    with forging():
+        RoleGrant.objects.filter(user=cast["auditor1"]).update(expires_at=queries.clock() - timedelta(seconds=1))
     with pytest.raises(Problem):
         credential_for(header)
     assert credential_for(f"Bearer {cast.keys['agent']}").agent == cast.agent
@@ -196,7 +200,8 @@ def test_an_auditors_key_ends_with_the_day_the_role_was_given_for(cast: Cast) ->
 def test_who_has_no_way_to_confirm_signs_in_anew_for_what_takes_two(cast: Cast) -> None:
     admin = at(cast["admin1"])
     codes.move(admin, at=-301)
-    User.objects.filter(pk=cast["admin1"].pk).update(password="!no way")
+    with forging():
+        User.objects.filter(pk=cast["admin1"].pk).update(password="!no way")
     admin.force_login(User.objects.get(pk=cast["admin1"].pk))  # as through a provider, by a proof that is old
     told = post(admin, cast["admin3"], "deactivate", **WHY)
     assert told.status_code == 422

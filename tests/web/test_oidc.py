@@ -24,6 +24,7 @@ from accounts.second_factor import why_not_fresh
 from accounts.sign_in import authentication_of
 from tests.support import codes, sealing
 from tests.support.cast import SETTING_UP, Cast, file_request, make_cast, make_person, password_proof
+from tests.support.forging import forging
 from tests.support.forms import said
 from tests.support.leaves import entries
 from tests.support.provider import CLIENT, SECRET, Provider, providing
@@ -113,11 +114,14 @@ def test_an_address_that_is_not_verified_or_not_known_signs_nobody_in_and_nobody
 
 
 def test_who_is_deactivated_stays_out_linked_or_not(cast: Cast, provider: Provider) -> None:
-    User.objects.filter(pk=cast["support1"].pk).update(is_active=False)
+    with forging():
+        User.objects.filter(pk=cast["support1"].pk).update(is_active=False)
     assert sign_in(provider)[1].status_code == 403
-    User.objects.filter(pk=cast["support1"].pk).update(is_active=True)
+    with forging():
+        User.objects.filter(pk=cast["support1"].pk).update(is_active=True)
     assert sign_in(provider)[1].status_code == 302
-    User.objects.filter(pk=cast["support1"].pk).update(is_active=False)
+    with forging():
+        User.objects.filter(pk=cast["support1"].pk).update(is_active=False)
     client, answer = sign_in(provider)
     assert answer.status_code == 403
     assert signed_in_as(client) is None
@@ -313,8 +317,8 @@ def confirm_again(provider: Provider, client: Client, **more: Any) -> Any:
 
 
 def without_password(person: User) -> None:
-    person.set_unusable_password()
-    person.save(update_fields=["password"])
+    with forging():
+        User.objects.filter(pk=person.pk).update(password="!none")
 
 
 @pytest.mark.parametrize("page", GUARDED)

@@ -20,6 +20,7 @@ from config.logs import without_keys
 from tests.support import services
 from tests.support.cast import PASSWORD, SETTING_UP, Cast, make_person
 from tests.support.colleagues import at, make_house, post
+from tests.support.forging import forging
 from tests.support.forms import said
 from tests.support.leaves import entries
 from tests.web.test_budgets import HTML, LIST, cost
@@ -133,7 +134,8 @@ def test_a_link_ends_with_its_hours_by_the_databases_clock_and_a_newer_one_voids
     again = post(admin, person, "link")
     second = link_in(again.content.decode())
     assert choose(first).status_code == 410  # type: ignore[attr-defined]
-    Invitation.objects.filter(voided_at__isnull=True).update(expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    with forging():
+        Invitation.objects.filter(voided_at__isnull=True).update(expires_at=datetime.now(UTC) - timedelta(seconds=1))
     assert Client().get(second).status_code == 410
     assert choose(second).status_code == 410  # type: ignore[attr-defined]
     assert not User.objects.get(pk=person.pk).has_usable_password()
@@ -228,7 +230,8 @@ def test_an_auditor_is_one_until_the_day_given_by_the_databases_clock(cast: Cast
     client = Client()
     client.force_login(person)
     assert client.get("/people/").status_code == 200
-    RoleGrant.objects.filter(pk=grant.pk).update(expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    with forging():
+        RoleGrant.objects.filter(pk=grant.pk).update(expires_at=datetime.now(UTC) - timedelta(seconds=1))
     assert client.get("/people/").status_code == 404
     assert post(admin, person, "roles", act="give", role="auditor", until=day.isoformat()).status_code == 303
     assert client.get("/people/").status_code == 200
@@ -270,7 +273,8 @@ def test_who_is_no_administrator_any_more_changes_nothing_even_in_the_middle_of_
     from tests.support.colleagues import acting
 
     by = acting(cast["admin3"])
-    RoleGrant.objects.filter(user=cast["admin3"]).delete()
+    with forging():
+        RoleGrant.objects.filter(user=cast["admin3"]).delete()
     with pytest.raises(Refused):
         membership.seat(by=by, person_id=cast["support1"].pk, team=cast.teams["finance"])
     assert teams_and_roles_of(cast["support1"])[0] == {"support"}

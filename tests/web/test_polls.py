@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from tests.support import services
-from tests.support.cast import Cast, decide, file_request, held, overdue
+from tests.support.cast import Cast, decide, file_request, held, overdue, sits_in
 from tests.support.forms import said
 from tests.web.test_queue import queue
 
@@ -45,7 +45,7 @@ def test_a_poll_of_an_unchanged_queue_is_204_and_one_read_beyond_session_and_use
 
 
 def test_new_requests_are_counted_until_they_are_shown(cast: Cast, signed_in: SignedIn) -> None:
-    cast["support1"].memberships.create(team=cast.teams["privacy"])
+    sits_in(cast["support1"], cast.teams["privacy"])
     file_request(cast)
     client = signed_in("support1")
     url = queue(client).news.poll_url

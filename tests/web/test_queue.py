@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.support.cast import Cast, decide, file_request, held, overdue, totp_proof
+from tests.support.cast import Cast, decide, file_request, held, overdue, sits_in, totp_proof
 from tests.support.forms import said
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,8 +31,8 @@ def test_my_turn_is_what_my_teams_may_decide_and_nothing_else(cast: Cast, signed
 
 
 def test_the_most_urgent_stands_first_by_risk_then_deadline(cast: Cast, signed_in: SignedIn) -> None:
-    cast["support1"].memberships.create(team=cast.teams["finance"])
-    cast["support1"].memberships.create(team=cast.teams["privacy"])
+    sits_in(cast["support1"], cast.teams["finance"])
+    sits_in(cast["support1"], cast.teams["privacy"])
     late = file_request(cast)
     soon = file_request(cast, timeout_seconds=300)
     high = file_request(cast, parameters={"amount_cents": 20_000})
@@ -60,7 +60,7 @@ def test_after_my_vote_it_waits_for_others_and_says_for_whom(cast: Cast, signed_
 
 def test_where_my_teams_seat_is_taken_it_is_the_others_turn(cast: Cast, signed_in: SignedIn, sealed: None) -> None:
     privacy2 = cast["support2"]
-    privacy2.memberships.create(team=cast.teams["privacy"])
+    sits_in(privacy2, cast.teams["privacy"])
     request = file_request(cast, "customer.export")
     decide(request, cast["privacy1"], confirm="1204", auth=totp_proof())
     page = queue(signed_in("support2"))

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from tests.support.cast import Cast, decide, file_request, overdue
+from tests.support.forging import forging
 from tests.support.forms import said
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -84,7 +85,8 @@ def test_hostile_text_is_spelt_out_wherever_it_comes_from(cast: Cast, signed_in:
 
 def test_a_reordered_command_cannot_hide_in_a_name_or_a_rationale(cast: Cast, signed_in: SignedIn) -> None:
     cast["support2"].name = "Sam\u202e retroP"
-    cast["support2"].save()
+    with forging():
+        cast["support2"].save()
     request = file_request(cast)
     decide(request, cast["support2"], "reject", rationale="No\u2066 proof was given.")
     text = signed_in("support1").get(f"/requests/{request.pk}/").content.decode()

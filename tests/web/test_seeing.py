@@ -10,7 +10,7 @@ from django.test import Client
 
 from accounts.models import Role
 from approvals.models import Request
-from tests.support.cast import Cast, decide, file_request, make_person
+from tests.support.cast import Cast, decide, file_request, leaves_teams, make_person
 from tests.support.forms import said
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -104,7 +104,7 @@ def test_who_decided_sees_it_still_after_leaving_the_team(
     cast: Cast, signed_in: SignedIn, request_of_support: Request
 ) -> None:
     decide(request_of_support, cast["support1"])
-    cast["support1"].memberships.all().delete()
+    leaves_teams(cast["support1"])
     client = signed_in("support1")
     assert SECRET in said(client.get(f"/requests/{request_of_support.pk}/"))
     assert SECRET in said(client.get("/history/"))

@@ -14,6 +14,7 @@ from accounts.people import teams_and_roles_of
 from tests.support import codes
 from tests.support.cast import PASSWORD, Cast
 from tests.support.colleagues import acting, answer, at, make_house, post
+from tests.support.forging import forging
 from tests.support.forms import said
 from tests.support.leaves import entries
 
@@ -85,7 +86,8 @@ def test_a_change_is_confirmed_once_dropped_for_good_and_lapses_after_seven_days
     assert answer(two, change).status_code == 422
     change = proposed(one, person)
     assert change.expires_at - change.proposed_at > timedelta(days=6, hours=23)
-    RightsChange.objects.filter(pk=change.pk).update(expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    with forging():
+        RightsChange.objects.filter(pk=change.pk).update(expires_at=datetime.now(UTC) - timedelta(seconds=1))
     refused = answer(two, change)
     assert refused.status_code == 422
     assert "lapsed" in said(refused)
@@ -99,7 +101,8 @@ def test_a_change_is_confirmed_once_dropped_for_good_and_lapses_after_seven_days
 
 def test_a_proposal_falls_with_the_role_of_who_made_it(cast: Cast) -> None:
     change = proposed(at(cast["admin3"]), cast["support1"])
-    RoleGrant.objects.filter(user=cast["admin3"]).delete()
+    with forging():
+        RoleGrant.objects.filter(user=cast["admin3"]).delete()
     refused = answer(at(cast["admin1"]), change)
     assert refused.status_code == 422
     assert not holds(cast["support1"], Role.ADMINISTRATOR)
@@ -113,7 +116,8 @@ def test_a_reason_is_asked_for(cast: Cast) -> None:
 
 
 def test_while_there_is_one_administrator_that_one_makes_the_second_alone_and_no_third(cast: Cast) -> None:
-    RoleGrant.objects.filter(user__in=[cast["admin2"], cast["admin3"]]).delete()
+    with forging():
+        RoleGrant.objects.filter(user__in=[cast["admin2"], cast["admin3"]]).delete()
     alone = at(cast["admin1"])
     assert post(alone, cast["support1"], "roles", act="give", role="policy-activator", **WHY).status_code == 303
     assert not holds(cast["support1"], Role.POLICY_ACTIVATOR)  # only an administrator, and only the second
