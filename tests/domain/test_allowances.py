@@ -493,7 +493,7 @@ def test_an_allowance_lasts_thirty_days_at_most_in_the_database_too(cast: Cast) 
         " FROM approvals_allowance WHERE id = %s"
     )
     assert refused(query, allowance.created_at + timedelta(days=31), allowance.pk) == "CS409"
-    assert refused(query, allowance.created_at + timedelta(days=29), allowance.pk) is None
+    assert refused(query, allowance.created_at + timedelta(days=29), allowance.pk) == "CS422", "nothing tells it"
 
 
 @pytest.mark.parametrize("rest", ["../../payout/x", "%2e%2e/payout", "1?extra=", "1\u200b", "p\u0430yout"])

@@ -54,25 +54,54 @@ def refused(app: psycopg.Connection, *statements: tuple[str, dict[str, Any]]) ->
     return None
 
 
+TOLD = (
+    "INSERT INTO audit_pending (entry_id, subject_kind, subject_id, ordinal, leaf, leaf_hash)"
+    " SELECT gen_random_uuid(), 'request', r.id::text, 99, convert_to((jsonb_build_object("
+    "  'type', %(type)s::text, 'subject', jsonb_build_object('kind', 'request', 'id', r.id),"
+    "  'commitments', jsonb_build_object('parameters_digest', approvals_committed({digest}, r.digest_salt)),"
+    "  'facts', {facts}) || {members})::text, 'UTF8'), sha256('x') FROM {rows} WHERE r.id = %(id)s"
+)
+
+
+def told(facts: str, *, digest: str = "r.parameters_digest", members: str = "'{}'", made: str = "") -> str:
+    """An INSERT of the entry with these facts about the request `r`, or about the row `made` that it makes first."""
+    rows = "approvals_request r" + (", made" if made else "")
+    with_made = f"WITH made AS ({made} RETURNING *) " if made else ""
+    return with_made + TOLD.format(facts=facts, digest=digest, members=members, rows=rows)
+
+
 def grant(request: Request) -> tuple[str, dict[str, Any]]:
-    """A grant for the request."""
-    return (
+    """A grant for the request, with its entry."""
+    made = (
         "INSERT INTO approvals_grant (id, request_id, audience, issued_at, valid_until, level, fork)"
-        " VALUES (%(grant)s, %(id)s, 'a', now(), now() + interval '1 hour', 'low', 0)",
-        {"grant": uuid4(), "id": request.pk},
+        " VALUES (%(grant)s, %(id)s, 'a', now(), now() + interval '1 hour', 'low', 0)"
     )
+    facts = (
+        "jsonb_build_object('grant', made.id, 'risk', made.level, 'executor', NULL,"
+        " 'valid_until', approvals_moment(made.valid_until))"
+    )
+    statement = told(facts, digest="coalesce(r.amended_digest, r.parameters_digest)", made=made)
+    return statement, {"grant": uuid4(), "id": request.pk, "type": "grant.issued"}
 
 
 def vote(request: Request, person: Any, verdict: str = "approve", *, voided: bool = False) -> Any:
-    """A decision as its statement and the id it gets."""
+    """A decision with its entry as one statement, and the id it gets."""
     key = uuid4()
-    return key, (
+    made = (
         "INSERT INTO approvals_decision (id, request_id, person_id, verdict, rationale, note, reason_code, teams,"
         " display_digest, parameters_digest, view_nonce, opened_at, auth_method, auth_at, decided_at, voided_at,"
         " void_reason) VALUES (%(key)s, %(id)s, %(person)s, %(verdict)s, 'r', '', '',"
         " (SELECT coalesce(jsonb_agg(t.slug), '[]') FROM accounts_membership m JOIN accounts_team t ON t.id = m.team_id"
         "   WHERE m.user_id = %(person)s), 'd', %(digest)s, %(nonce)s,"
-        " now(), 'password', now(), now(), CASE WHEN %(voided)s THEN now() END, '')",
+        " now(), 'password', now(), now(), CASE WHEN %(voided)s THEN now() END, '')"
+    )
+    facts = (
+        "jsonb_build_object('decision', made.id, 'verdict', made.verdict, 'reason_code', '', 'teams', made.teams,"
+        " 'delegated_from', made.delegated_from, 'amends', false, 'opened_at', approvals_moment(made.opened_at))"
+    )
+    members = "approvals_person(made.person_id, made.auth_method, made.auth_at)"
+    return key, (
+        told(facts, digest="made.parameters_digest", members=members, made=made),
         {
             "key": key,
             "id": request.pk,
@@ -81,6 +110,7 @@ def vote(request: Request, person: Any, verdict: str = "approve", *, voided: boo
             "nonce": key.hex,
             "digest": request.parameters_digest,
             "voided": voided,
+            "type": "decision.recorded",
         },
     )
 
@@ -93,29 +123,39 @@ def seat(request: Request, decision: Any, team: str) -> tuple[str, dict[str, Any
     )
 
 
-def entry(request: Request, type: str = "request.approved") -> tuple[str, dict[str, Any]]:
-    """The entry that the move leaves, as far as the guard looks at it."""
-    return (
-        "INSERT INTO audit_pending (entry_id, subject_kind, subject_id, ordinal, leaf, leaf_hash)"
-        " VALUES (gen_random_uuid(), 'request', %(id)s::text, 99, convert_to(%(leaf)s, 'UTF8'), sha256('x'))",
-        {"id": request.pk, "leaf": f'{{"type":"{type}"}}'},
+def entry(request: Request, type: str = "request.approved", more: str = "{}") -> tuple[str, dict[str, Any]]:
+    """The entry that the move leaves, with the seats as they are filled by then."""
+    seats = (
+        "SELECT jsonb_agg(jsonb_build_object('team', s.team, 'person', d.person_id) ORDER BY s.id)"
+        " FROM approvals_seat s JOIN approvals_decision d ON d.id = s.decision_id WHERE s.request_id = r.id"
     )
+    facts = (
+        "jsonb_build_object('action', r.action, 'status', split_part(%(type)s, '.', 2), 'risk', r.standing_risk,"
+        f" 'seats', ({seats})) || %(more)s::jsonb"
+    )
+    return told(facts), {"id": request.pk, "type": type, "more": more}
+
+
+def voiding(key: Any) -> tuple[str, dict[str, Any]]:
+    """The decision made void, with its entry."""
+    made = "UPDATE approvals_decision SET voided_at = now(), void_reason = 'left' WHERE id = %(key)s"
+    facts = "jsonb_build_object('decision', made.id, 'person', made.person_id, 'reason', made.void_reason)"
+    request = Decision.objects.get(pk=key).request_id
+    return told(facts, made=made), {"key": key, "id": request, "type": "decision.void"}
 
 
 def entry_of(request: Request, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The entry of an edit that is assigned by `values`, saying what they ask."""
-    leaf = {
-        "type": "request.amended",
-        "actor": {"kind": "person", "id": str(values["amended_by_id"])},
-        "facts": {
-            "quorum": json.loads(values["amended_quorum"]),
-            "people_floor": values["amended_people_floor"],
-            "risk": values["amended_risk"],
-            "risk_unknown": values["amended_risk_unknown"],
-        },
+    facts = {
+        "quorum": json.loads(values["amended_quorum"]),
+        "people_floor": values["amended_people_floor"],
+        "risk": values["amended_risk"],
+        "risk_unknown": values["amended_risk_unknown"],
     }
-    statement, given = entry(request)
-    return statement, {**given, "leaf": json.dumps(leaf)}
+    actor = {"actor": {"kind": "person", "id": str(values["amended_by_id"])}}
+    statement = told("%(facts)s::jsonb", digest="%(digest)s", members="%(members)s::jsonb")
+    given = {"digest": values["amended_digest"], "facts": json.dumps(facts), "members": json.dumps(actor)}
+    return statement, {"id": request.pk, "type": "request.amended", **given}
 
 
 def edit(request: Request, person: Any, **changes: Any) -> tuple[str, dict[str, Any]]:
@@ -152,7 +192,11 @@ def test_no_final_status_has_a_way_out(app: psycopg.Connection, cast: Cast) -> N
     for source in sorted(states.FINAL):
         request = file_request(cast, {"approved": "docs.read", "blocked": "backup.delete"}.get(source, "refund.create"))
         if source in ("rejected", "withdrawn", "expired"):
-            assert refused(app, (END, {"id": request.pk, "status": source})) is None
+            if source == "expired":
+                overdue(request)
+            end = (END, {"id": request.pk, "status": source})
+            assert refused(app, end) == NO_QUORUM
+            assert refused(app, entry(request, f"request.{source}"), end) is None
         for target in STATUSES:
             if target != source:
                 assert refused(app, (END, {"id": request.pk, "status": target})) in (MOVED, "23514"), (source, target)
@@ -250,7 +294,7 @@ def test_an_approval_without_a_grant_and_a_grant_without_an_approval_are_refused
 def test_an_approval_without_its_entry_is_refused(app: psycopg.Connection, cast: Cast) -> None:
     request = file_request(cast)
     whole = approval(request, (cast["support1"], "support"))
-    silent = [one for one in whole if "audit_pending" not in one[0]]
+    silent = [one for one in whole if one[1].get("type") != "request.approved"]
     assert refused(app, *silent) == NO_QUORUM
     assert refused(app, *silent[:-1], entry(request, "request.filed"), silent[-1]) == NO_QUORUM
     assert refused(app, *whole) is None
@@ -304,7 +348,7 @@ def test_a_decision_does_not_change_but_to_be_voided_once(app: psycopg.Connectio
     for change in ("verdict = 'reject'", "rationale = 'y'", "decided_at = now()", "person_id = gen_random_uuid()"):
         values = {"key": key}
         assert refused(app, (f"UPDATE approvals_decision SET {change} WHERE id = %(key)s", values)) == MOVED, change
-    void = ("UPDATE approvals_decision SET voided_at = now(), void_reason = 'left' WHERE id = %(key)s", {"key": key})
+    void = voiding(key)
     assert refused(app, void) is None
     assert refused(app, void) == MOVED
 
@@ -314,7 +358,10 @@ def test_a_grant_does_not_change_but_to_be_redeemed_or_voided_once(app: psycopg.
     values = {"id": request.pk, "by": cast.credentials["executor"].pk, "other": cast.credentials["agent"].pk}
 
     def change(assignment: str) -> str | None:
-        return refused(app, (f"UPDATE approvals_grant SET {assignment} WHERE request_id = %(id)s", values))
+        made = f"UPDATE approvals_grant SET {assignment} WHERE request_id = %(id)s"
+        facts = "jsonb_build_object('grant', made.id, 'credential', made.redeemed_by_id, 'action', r.action)"
+        kind = "grant.redeemed" if "redeemed_at" in assignment else "grant.voided"
+        return refused(app, (told(facts, made=made), values | {"type": kind}))
 
     for never in ("audience = 'b'", "issued_at = now()", "valid_until = now() + interval '9 days'"):
         assert change(never) == MOVED, never

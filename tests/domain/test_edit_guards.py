@@ -21,6 +21,7 @@ from tests.domain.test_approvals_guards import (
     grant,
     refused,
     seat,
+    voiding,
     vote,
 )
 from tests.support import services
@@ -84,8 +85,7 @@ def test_votes_from_before_an_edit_are_void_or_the_edit_is_refused(app: psycopg.
     key, ballot = vote(request, cast["finance1"])
     assert refused(app, ballot) is None
     assert refused(app, *edited(request, cast["finance2"])) == NO_QUORUM
-    void = ("UPDATE approvals_decision SET voided_at = now(), void_reason = 'x' WHERE id = %(key)s", {"key": key})
-    assert refused(app, void, *edited(request, cast["finance2"])) is None
+    assert refused(app, voiding(key), *edited(request, cast["finance2"])) is None
 
 
 def test_an_edit_leaves_its_entry_is_whole_and_is_never_taken_back(app: psycopg.Connection, cast: Cast) -> None:

@@ -22,6 +22,7 @@ from approvals.states import Retry, Status
 from approvals.waking import CHANNEL
 from audit.entries import Authentication, Party, Personal
 from tests.support.cast import Cast, file_request, make_cast, overdue
+from tests.support.forging import forging
 from tests.support.leaves import entries
 
 BY = Party("system", "test")
@@ -83,7 +84,8 @@ class TestBeginning:
 
     def test_what_people_decide_begins_without_an_end(self, cast: Cast) -> None:
         request = another(file_request(cast))
-        lifecycle.begin(request, Status.PENDING, reason="Not said.", retry="later", stop=True)
+        with forging():
+            lifecycle.begin(request, Status.PENDING, reason="Not said.", retry="later", stop=True)
         saved = Request.objects.get(pk=request.pk)
         assert (saved.status, saved.version, saved.decided_at, saved.valid_until) == ("pending", 1, None, None)
         assert (saved.reason, saved.retry, saved.stop) == ("", None, False)
@@ -98,7 +100,8 @@ class TestBeginning:
 
     def test_what_policy_blocks_says_why_and_no_more_holds(self, cast: Cast) -> None:
         request = another(file_request(cast))
-        lifecycle.begin(request, Status.BLOCKED, reason="Stopped.", retry="never", stop=True)
+        with forging():
+            lifecycle.begin(request, Status.BLOCKED, reason="Stopped.", retry="never", stop=True)
         saved = Request.objects.get(pk=request.pk)
         assert (saved.status, saved.reason, saved.retry, saved.stop) == ("blocked", "Stopped.", "never", True)
         assert (saved.decided_at, saved.valid_until) == (saved.created_at, None)
@@ -106,7 +109,8 @@ class TestBeginning:
 
     def test_nothing_ends_a_run_unless_it_is_said(self, cast: Cast) -> None:
         request = another(file_request(cast))
-        lifecycle.begin(request, Status.BLOCKED, reason="No.")
+        with forging():
+            lifecycle.begin(request, Status.BLOCKED, reason="No.")
         saved = Request.objects.get(pk=request.pk)
         assert (saved.stop, saved.retry) == (False, None)
 
@@ -124,8 +128,8 @@ class TestBeginning:
 class TestMoving:
     @pytest.mark.parametrize("to", [Status.REJECTED, Status.WITHDRAWN, Status.BLOCKED, Status.EXPIRED])
     def test_the_row_and_the_object_say_the_same_afterwards(self, cast: Cast, to: Status) -> None:
-        at = queries.clock()
-        request = moved(file_request(cast), to, at=at, stop=True)
+        at, waits = queries.clock(), file_request(cast)
+        request = moved(overdue(waits) if to is Status.EXPIRED else waits, to, at=at, stop=True)
         for told in (request, Request.objects.get(pk=request.pk)):
             assert (told.status, told.version, told.decided_at, told.valid_until) == (to.value, 2, at, None)
             assert (told.reason, told.retry, told.stop) == ("Because.", "changed", True)

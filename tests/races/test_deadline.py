@@ -17,17 +17,18 @@ from django.db import connection
 
 from accounts.models import User
 from agents.problems import Problem
-from approvals import expiry, grants, policies, queries, redemption
+from approvals import expiry, grants, queries, redemption
 from approvals.errors import AlreadyDecided, NotPending, TooLate
-from approvals.models import Decision, Grant, PolicyActivation, PolicyVersion, Request
+from approvals.models import Decision, Grant, Request
 from approvals.replay.tables import replay
 from approvals.requests import withdraw
 from tests.support import contract, sealing, services
-from tests.support.cast import TEAMS, Cast, Opened, decide, demo_policy, file_request, open_page
+from tests.support.cast import Cast, Opened, decide, file_request, open_page
 from tests.support.eventually import eventually
 from tests.support.leaves import entries
 from tests.support.live import Caller, Server, web
 from tests.support.racing import race
+from tests.support.times import activate
 
 NEAR = 0.020
 APPROVALS = 200  # deadlines a round
@@ -266,13 +267,7 @@ def test_a_grant_that_was_in_time_and_waited_for_the_log_until_it_lapsed_is_not_
 
 def _valid_for(seconds: int) -> None:
     """Put a version in force whose grants to read documents hold so long."""
-    files = demo_policy()
-    cedar = files["demo.cedar"].replace('@id("docs-read")', f'@id("docs-read")\n@valid("{seconds}s")')
-    files = {**files, "demo.cedar": cedar}
-    version = PolicyVersion.objects.create(
-        number=2, digest=policies.load_pack(files, teams=list(TEAMS)).digest, files=files
-    )
-    PolicyActivation.objects.create(version=version)
+    activate(('@id("docs-read")', f'@id("docs-read")\n@valid("{seconds}s")'))
 
 
 def _redeem_apart(cast: Cast, request: Request, token: str | None) -> None:

@@ -12,9 +12,10 @@ from django.urls import reverse
 
 from accounts.models import User
 from approvals import policies
-from approvals.models import Decision, PolicyActivation, PolicyVersion, Request
+from approvals.models import Decision, Request
+from approvals.transactions import time_limited
 from audit.models import Pending
-from tests.support.cast import Cast, decide, demo_policy, file_request, held, overdue
+from tests.support.cast import SETTING_UP, Cast, decide, demo_policy, file_request, held, overdue
 from tests.support.forging import forging
 from tests.support.forms import disabled_in, fields_of, said
 
@@ -271,10 +272,8 @@ def test_a_policy_that_no_longer_permits_it_blocks_it_and_the_approver_is_told_4
         "demo.cedar": '@id("mail")\n@require("1 of support")\n@risk("medium")\n'
         'permit (principal in Level::"2", action == Action::"email.send", resource);\n'
     }
-    version = PolicyVersion.objects.create(
-        number=2, digest=policies.load_pack(files, teams=list(cast.teams)).digest, files=files
-    )
-    PolicyActivation.objects.create(version=version)
+    with time_limited():
+        policies.activate(files, by=SETTING_UP)
     answer = client.post(address(request), fields)
     assert answer.status_code == 409
     assert "no longer permits" in said(answer)

@@ -12,18 +12,18 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts import second_factor
-from accounts.models import Team
 from accounts.second_factor import FRESH
-from approvals import policies, queries
+from approvals import queries
 from approvals.errors import StepUpNeeded
-from approvals.models import Decision, PolicyActivation, PolicyVersion, Request
+from approvals.models import Decision, Request
 from approvals.web.drafts import REQUESTS_AT_MOST
 from audit.entries import Authentication
 from tests.support import sealing
-from tests.support.cast import Cast, decide, demo_policy, file_request, make_cast, totp_proof
+from tests.support.cast import Cast, decide, file_request, make_cast, totp_proof
 from tests.support.codes import App, confirm, equip, move, sign_in
 from tests.support.forms import disabled_in, fields_of, said
 from tests.support.leaves import entries
+from tests.support.times import activate
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SignedIn = Callable[..., Client]
@@ -220,13 +220,7 @@ def test_what_is_not_critical_asks_for_it_only_where_policy_does(cast: Cast, sig
 
 def ask_stepup_of(rule: str) -> None:
     """Put a version in force that says `@stepup` on one rule more."""
-    files = demo_policy()
-    cedar = files["demo.cedar"].replace(f'@id("{rule}")', f'@id("{rule}")\n@stepup("true")')
-    files = {**files, "demo.cedar": cedar}
-    digest = policies.load_pack(files, teams=list(Team.objects.values_list("slug", flat=True))).digest
-    version = PolicyVersion(number=2, digest=digest, files=files)
-    version.save(force_insert=True)
-    PolicyActivation(version=version).save(force_insert=True)
+    activate((f'@id("{rule}")', f'@id("{rule}")\n@stepup("true")'))
 
 
 def test_policy_in_force_asks_for_it_though_the_one_frozen_at_filing_did_not(cast: Cast, signed_in: SignedIn) -> None:
