@@ -12,7 +12,7 @@ from django.db import migrations
 # time, and full in a burst.
 TELLS = """
 DROP INDEX audit_pending_xact;
-CREATE INDEX audit_pending_told ON audit_pending (xact, subject_id);
+CREATE INDEX audit_pending_told ON audit_pending (xact, left(subject_id, 64));
 
 DROP FUNCTION audit_tells(text, text, text[], jsonb);
 CREATE FUNCTION audit_tells(
@@ -22,7 +22,7 @@ BEGIN
   RETURN EXISTS (
     SELECT FROM audit_pending p, LATERAL (SELECT convert_from(p.leaf, 'UTF8')::jsonb AS leaf OFFSET 0) told
      WHERE p.xact = pg_current_xact_id_if_assigned() AND p.recorded_at >= now()
-       AND p.subject_kind = $1 AND p.subject_id = $2
+       AND left(p.subject_id, 64) = left($2, 64) AND p.subject_kind = $1 AND p.subject_id = $2
        AND told.leaf -> 'subject' = jsonb_build_object('kind', $1, 'id', $2)
        AND told.leaf ->> 'type' = ANY ($3)
        AND NOT EXISTS (

@@ -326,7 +326,8 @@ def test_the_database_takes_no_vote_for_somebody_without_a_delegation_that_runs(
 
     def standing_for(person: User, lender: User) -> tuple[str, dict[str, object]]:
         statement, values = vote(request, person)[1]
-        statement = statement.replace("void_reason)", "void_reason, delegated_from)").removesuffix(")") + f", {source})"
+        statement = statement.replace("void_reason)", "void_reason, delegated_from)")
+        statement = statement.replace("THEN now() END, '')", f"THEN now() END, '', {source})")
         return statement, {**values, "delegation": made.pk, "lender": lender.pk}
 
     with services.connection("app") as app:
