@@ -21,7 +21,12 @@ from honcho.process import Process
 
 from config.embedded.environment import for_process
 
-LEADER = "web"  # when it ends in error soon after its start, everything ends: a setting is wrong
+LEADER = "web"  # when it is asked to end, or ends in error soon after its start (a setting is wrong), everything ends
+ASKED = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGTERM,
+)  # whoever sends web these means all of it: a terminal that closes
 PAUSE_SECONDS = 0.25  # between a process's end and its new start
 LONG_PAUSE_SECONDS = 2.0  # where it lived for less than SOON_SECONDS: what can't start must not keep the machine busy
 SOON_SECONDS = 10.0
@@ -66,7 +71,9 @@ class Lasting(Process):
                 self._send_message(line)
             self._child.wait()
             soon = time.monotonic() - began < SOON_SECONDS
-            gave_up = self.name == LEADER and soon and self._child.returncode >= 0  # and was not killed
+            gave_up = self.name == LEADER and (
+                -self._child.returncode in ASKED or (soon and self._child.returncode >= 0)
+            )
             if gave_up or self.stopping.is_set() or os.getppid() != supervisor:
                 break
             self._send_message(f"ended ({self._child.returncode}); starting it again\n".encode())
