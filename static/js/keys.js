@@ -25,6 +25,7 @@
     previous: () => move(-1),
     raw: () => $('[name="view"]:not(:checked)')?.click(),
     disarm: () => {
+      [armed, at] = ["", -QUIET];
       document.querySelectorAll('[name="verdict"]').forEach((radio) => (radio.checked = false));
       document.activeElement.blur();
       $("#main").focus();
@@ -44,6 +45,7 @@
   document.addEventListener("keydown", (event) => {
     const early = event.timeStamp - at < QUIET;
     if ((event.code === armed && (event.repeat || early)) || (early && event.repeat)) return event.preventDefault();
+    if (event.code !== armed) armed = ""; // another key: somebody is typing
     const commit = event.key === "Enter" && (event.ctrlKey || event.metaKey);
     const letter = /^Key[A-Z]$/.test(event.code) ? event.code.slice(3).toLowerCase() : event.key;
     const key = commit ? "Ctrl+Enter" : letter;
