@@ -50,7 +50,7 @@ def test_file_while_others_are_overdue_is_taken(crowded: Server, cast: Cast) -> 
 @pytest.mark.django_db(transaction=True)
 def test_pending_of_an_agent_is_counted_by_its_index_up_to_the_cap(cast: Cast) -> None:
     other = registration.register_agent(
-        by=SETTING_UP, slug="other", purpose="Another agent.", owner=cast["owner1"], level=1
+        by=SETTING_UP, slug="other", purpose="Another agent.", owner=cast["owner1"], level=3
     )
     for agent, many in ((cast.agent, 300), (other, 3_000)):
         for _ in copies(file_request(cast, agent=agent), many):
