@@ -41,13 +41,11 @@ class Held:
     erased_to: int = 0  # the ordinal of the newest erasure: details of earlier entries are gone
 
     def name(self, table: str, key: str, /, **columns: Any) -> None:
-        """A row that an entry names, with what it says of it; the first time it may be one of the unnamed."""
-        if (table, key) not in self.rows and self.unnamed[table] > 0:
-            self.unnamed[table] -= 1
+        """A row that an entry names, with what it says of it."""
         self.rows[table, key] = columns
 
     def drop(self, table: str, key: str) -> None:
-        """A row that is gone."""
+        """A row that is gone, or that is named for the first time: then it was one of the unnamed."""
         if self.rows.pop((table, key), None) is None:
             self.unnamed[table] -= 1
 
@@ -128,6 +126,8 @@ def _factor(held: Held, leaf: Leaf) -> None:
     elif change == "second-factor-removed":
         held.drop(FACTORS, facts["authenticator"])
     else:
+        if change != "second-factor-added":
+            held.drop(FACTORS, facts["authenticator"])
         held.name(FACTORS, facts["authenticator"], factor=facts["factor"], factor_digest=facts["factor_digest"])
 
 

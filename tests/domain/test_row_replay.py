@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from allauth.mfa.models import Authenticator
+from django.core.management import call_command
 from django.db import connection
 
+from accounts import invitations
 from accounts.models import User
 from approvals.replay.tables import replay
 from audit.entries import Draft, Party, record
@@ -12,6 +15,7 @@ from audit.erasure import erase_details
 from audit.models import Pending
 from audit.types import EntryType
 from tests.support import sealing
+from tests.support.colleagues import acting
 from tests.support.database_roles import default_connection_as
 from tests.support.forging import forging
 from tests.support.worlds import World, make_world
@@ -229,6 +233,11 @@ def test_details_that_were_erased_are_not_compared_and_lost_ones_are_a_fault(wor
     assert replay().faults == []
 
 
+def second_factor_gone(world: World) -> None:
+    for factor in Authenticator.objects.filter(user_id=world["other"]):
+        factor.delete()
+
+
 def test_entries_from_before_rows_were_named_are_followed_as_far_as_they_go(world: World) -> None:
     """Links, factors and identities of earlier releases: as many unnamed rows as entries tell of, and none more."""
     person = Party("person", str(world["other"]))
@@ -257,6 +266,12 @@ def test_entries_from_before_rows_were_named_are_followed_as_far_as_they_go(worl
             world,
         )
         User.objects.filter(pk=world["other"]).update(password="argon2$of before")
+    assert replay().faults == []
+    by = acting(User.objects.get(pk=world["admin1"]))
+    invitations.invite_again(by=by, person_id=world["other"])  # which makes the unnamed link void
+    call_command("reseal_secrets")  # which names the factor
+    assert replay().faults == []
+    second_factor_gone(world)
     assert replay().faults == []
     again = "INSERT INTO socialaccount_socialaccount (user_id, provider, uid, last_login, date_joined, extra_data)"
     faults = forge(f"{again} VALUES (%(other)s, 'oidc', 'forged', now(), now(), '{{}}')", world)
