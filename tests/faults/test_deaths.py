@@ -39,6 +39,7 @@ def test_a_web_process_killed_after_the_commit_answers_the_retry_with_the_same_r
             kill(house, "uvicorn")
             told = None if isinstance(first.exception(), httpx.TransportError) else first.result().json()
         again = eventually(lambda name=name: _answer(house, name), within=BACK, what="web to be back")  # type: ignore[misc]
+        assert again is not None
         assert again.status_code == 201
         assert again.headers["idempotency-replayed"] == "true"
         assert told is None or told == again.json()
